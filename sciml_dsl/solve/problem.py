@@ -1,0 +1,72 @@
+"""What a solver needs of a model: addresses of native functions and their sizes.
+
+`codegen.native` fills a `NativeFunctions`; the integration kernel and the
+sensitivities read it.  Addresses are plain integers, 0 where a function does
+not exist.  Their calling convention and the layout of each output are the
+table "Graph -> native" in docs/design.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class EventInfo:
+    """What the solver must know of one event; index k is its place among the model's events.
+
+    `kind` is "when", "at" or "every".  `terminate` ends the integration after the
+    state change.
+    """
+
+    kind: str
+    terminate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NativeFunctions:
+    """Addresses of the compiled functions of one model.
+
+    Sizes: `n` states, `n_params` model parameters, `n_weights` network weights
+    (the vector `p` has `n_params + n_weights` numbers), `n_observables`.
+    `events` are in order of definition; the outputs of `roots` belong to those of
+    kind "when", the groups of `event_times` to the others, both in that order;
+    `affect[k]` and `affect_jac[k]` belong to event k.  `keepalive` holds whatever
+    owns the machine code.
+
+    Example, with a function compiled by numba:
+
+        from numba import cfunc, types
+        c = cfunc(types.void(types.double, *[types.CPointer(types.double)] * 3))(decay)
+        functions = NativeFunctions(n=1, n_params=1, f=c.address, keepalive=c)
+    """
+
+    n: int
+    n_params: int
+    f: int
+    n_weights: int = 0
+    n_observables: int = 0
+    jac: int = 0
+    dfdt: int = 0  # 0: the right-hand side does not depend on time
+    fjp: int = 0
+    djp: int = 0
+    vjp: int = 0
+    observables: int = 0
+    observables_jac: int = 0
+    initial: int = 0
+    roots: int = 0
+    event_times: int = 0
+    affect: tuple[int, ...] = ()
+    affect_jac: tuple[int, ...] = ()
+    events: tuple[EventInfo, ...] = ()
+    keepalive: object = field(default=None, repr=False, compare=False)
+
+    @property
+    def n_roots(self) -> int:
+        """Number of `when` events."""
+        return sum(event.kind == "when" for event in self.events)
+
+    @property
+    def n_timed(self) -> int:
+        """Number of `at` and `every` events."""
+        return len(self.events) - self.n_roots
