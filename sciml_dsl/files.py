@@ -1,0 +1,88 @@
+"""Files written whole or not at all.
+
+Results go first into a temporary file beside their destination, which then
+takes its name in one step: a crash or a full disk leaves the old file as it
+was.  `check_output` finds out before long work whether that will be possible.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from .errors import InputError
+
+
+def check_output(path: str | Path) -> Path:
+    """`path` as a `Path`, or an `InputError` saying why no file can be written there.
+
+    Example:
+        >>> check_output("result.csv").name
+        'result.csv'
+    """
+    path = Path(path)
+    folder = path.parent
+    if not folder.is_dir():
+        what = "is not a directory" if folder.exists() else "does not exist"
+        raise InputError(f"cannot write {path}: the directory {folder} {what}\n  hint: mkdir -p {folder}")
+    if path.is_dir():
+        raise InputError(f"cannot write {path}: it is a directory\n  hint: name a file in it")
+    if not os.access(path if path.exists() and not path.is_file() else folder, os.W_OK):
+        raise InputError(f"cannot write {path}: no permission to write in {folder}")
+    return path
+
+
+def write_with(path: str | Path, write: Callable[[Path], None]) -> Path:
+    """Let `write` fill a temporary file, then give it the name `path` in one step.
+
+    Arguments:
+        path: where the file shall stand; its directory must exist.
+        write: called with the path of the temporary file, which has the same
+            suffix; what it raises passes through, and nothing is left behind.
+
+    Returns:
+        `path`.
+
+    Raises:
+        InputError: the place cannot be written to.
+    """
+    path = check_output(path)
+    target = path.resolve()  # a link keeps pointing where it did
+    if target.exists() and not target.is_file():
+        write(target)  # a device or a pipe: there is nothing to replace
+        return path
+    handle, name = tempfile.mkstemp(prefix=f".{target.stem}.", suffix=target.suffix, dir=target.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        write(temporary)
+        temporary.chmod(stat.S_IMODE(target.stat().st_mode) if target.exists() else 0o666 & ~_umask())
+        temporary.replace(target)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def write_text(path: str | Path, text: str) -> Path:
+    """Write `text` in UTF-8, whole or not at all.
+
+    Example:
+        >>> write_text("note.txt", "done").read_text()
+        'done'
+    """
+
+    def fill(temporary: Path) -> None:
+        temporary.write_text(text, encoding="utf-8")
+
+    return write_with(path, fill)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

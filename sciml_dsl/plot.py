@@ -1,0 +1,340 @@
+"""Every figure: of a solution, of a fit, of a discovery.
+
+Each function takes a result, reads only the attributes its docstring names,
+and gives a matplotlib `Figure`; with `path` it also writes it, whole or not at
+all.  matplotlib is imported when the first figure is drawn.  Without pyplot in
+use (a script, the command line, no display) figures are drawn off screen.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import InputError
+from .files import check_output, write_with
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's eight colours, distinct also to colour-blind readers (jfly.uni-koeln.de/color, 2002), black last.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
+
+_FINE = 600  # points of a smooth curve
+_STYLE: dict[Any, Any] = {
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "legend.frameon": False,
+    "lines.linewidth": 1.8,
+    "font.size": 10.0,
+    "axes.titlesize": 10.5,
+    "figure.dpi": 110.0,
+    "savefig.dpi": 160.0,
+}
+
+
+def solution(sol: Any, ax: Axes | None = None, path: str | Path | None = None) -> Figure:
+    """Draw the states of a solution against time.
+
+    States of similar size share one panel, others get their own; time is drawn
+    logarithmically where the solver's steps are spread over many decades.
+
+    Arguments:
+        sol: what `solve` gives: `t` (T,), `u` (T, n), `states` (n names) and `sol(t)`,
+            which interpolates.
+        ax: axes to draw into instead of a new figure.
+        path: where to write the figure as well (png, pdf or svg by its suffix).
+
+    Returns:
+        The figure.
+
+    Raises:
+        InputError: matplotlib is not installed, or `path` cannot be written.
+
+    Example:
+        >>> import sciml_dsl as sd
+        >>> sol = sd.model("x' = -x; x(0) = 1").solve((0, 5))
+        >>> figure = solution(sol)
+    """
+    _require_matplotlib()
+    t, u = _smooth(sol)
+    logarithmic = _spread_over_decades(np.asarray(sol.t))
+    if logarithmic:
+        t, u = t[t > 0], u[t > 0]
+    names = tuple(sol.states)
+    groups = [list(range(len(names)))] if ax is not None else _by_size(u)
+    with _style():
+        if ax is None:
+            figure = _figure((7.0, 1.2 + 2.6 * len(groups)))
+            axes = list(figure.subplots(len(groups), 1, sharex=True, squeeze=False)[:, 0])
+        else:
+            figure = _figure_of(ax)
+            axes = [ax]
+        for panel, group in zip(axes, groups, strict=True):
+            for i in group:
+                panel.plot(t, u[:, i], color=_colour(i), label=names[i])
+            if logarithmic:
+                panel.set_xscale("log")
+            panel.legend(ncols=1 + (len(group) - 1) // 8, fontsize="small")
+        axes[-1].set_xlabel("t")
+        return _finish(figure, path)
+
+
+def fit(result: Any, path: str | Path | None = None) -> Figure:
+    """Draw measurements as points and the fitted model as lines, one panel for each column.
+
+    Arguments:
+        result: what `fit` gives: `data`, a sequence of `Measurements` (one for each
+            experiment: `t`, `columns`, `values`), and `solutions`, as many `Solution`s
+            (`t`, and `solution[name]` for each column) on grids fine enough to draw.
+        path: where to write the figure as well.
+
+    Returns:
+        The figure.
+
+    Raises:
+        InputError: matplotlib is not installed, or `path` cannot be written.
+
+    Example:
+        >>> import sciml_dsl as sd
+        >>> m = sd.model("x' = -k*x; x(0) = 1; param k = 1 in [0, 9]")
+        >>> figure = fit(m.fit({"t": [0, 1, 2], "x": [1.0, 0.61, 0.37]}))
+    """
+    _require_matplotlib()
+    data, solutions = _sequence(result.data), _sequence(result.solutions)
+    columns = _columns(data)
+    across = min(len(columns), 2 if len(columns) < 5 else 3)
+    down = -(-len(columns) // across)
+    with _style():
+        figure = _figure((1.0 + 4.2 * across, 0.8 + 2.6 * down))
+        panels = figure.subplots(down, across, squeeze=False).ravel()
+        for panel, (i, name) in zip(panels, enumerate(columns), strict=False):
+            _data_and_model(panel, name, _colour(i), data, solutions)
+            panel.set_title(name)
+            panel.set_xlabel("t")
+        for panel in panels[len(columns) :]:
+            panel.set_visible(False)
+        panels[0].legend(fontsize="small")
+        return _finish(figure, path)
+
+
+def discovery(result: Any, path: str | Path | None = None) -> Figure:
+    """Draw a discovery: data and completed model, each learned term beside its formula, and the candidates.
+
+    Arguments:
+        result: what `discover` gives: `data` and `solutions` as in `fit`; `terms`, a
+            mapping from a term's name to its formula; `samples`, a mapping from a term's
+            name to a mapping with `t`, `network` and `formula` (arrays of equal shape: the
+            term along the trajectory, as learned and as found); `candidates`, a table with
+            `loss`, `complexity` and `formula`, best first; `verdict` and `confidence`.
+        path: where to write the figure as well.
+
+    Returns:
+        The figure.
+
+    Raises:
+        InputError: matplotlib is not installed, or `path` cannot be written.
+
+    Example:
+        >>> import sciml_dsl as sd, numpy as np
+        >>> m = sd.model("x' = NN(x); x(0) = 1")
+        >>> t = np.linspace(0, 3, 31)
+        >>> figure = discovery(m.discover({"t": t, "x": np.exp(-t)}))
+    """
+    _require_matplotlib()
+    data, solutions = _sequence(result.data), _sequence(result.solutions)
+    columns = _columns(data)
+    terms = [name for name in result.terms if name in result.samples]
+    with _style():
+        across = max(len(columns), len(terms) + 1)
+        figure = _figure((max(7.0, 3.7 * across), 6.4))
+        grid = figure.add_gridspec(2, 1)
+        top = grid[0].subgridspec(1, len(columns))
+        bottom = grid[1].subgridspec(1, len(terms) + 1)
+        for i, name in enumerate(columns):
+            panel = figure.add_subplot(top[i])
+            _data_and_model(panel, name, _colour(i), data, solutions)
+            panel.set_title(name)
+            panel.set_xlabel("t")
+            if i == 0:
+                panel.legend(fontsize="small")
+        for k, name in enumerate(terms):
+            panel = figure.add_subplot(bottom[k])
+            _term(panel, name, result.terms[name], result.samples[name], _colour(len(columns) + k))
+        _pareto(figure.add_subplot(bottom[len(terms)]), result.candidates)
+        figure.suptitle(_headline(result.verdict, result.confidence))
+        return _finish(figure, path)
+
+
+def check_path(path: str | Path) -> Path:
+    """`path` as a `Path` if a figure can be written there, else an `InputError`; for use before long work."""
+    _require_matplotlib()
+    target = check_output(path)
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    known = FigureCanvasBase.get_supported_filetypes()
+    if target.suffix.lstrip(".").lower() not in known:
+        raise InputError(
+            f"cannot write the figure {target}: `{target.suffix or 'no suffix'}` is not a format of figures\n"
+            "  hint: end the name in .png, .pdf or .svg"
+        )
+    return target
+
+
+def _require_matplotlib() -> None:
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise InputError("figures need matplotlib\n  hint: pip install 'sciml-dsl[plot]'") from error
+
+
+def _style() -> Any:
+    import matplotlib
+
+    return matplotlib.rc_context(_STYLE)
+
+
+def _figure(size: tuple[float, float]) -> Figure:
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    if pyplot is not None:  # the user works with pyplot, so plt.show() shall find the figure
+        figure: Figure = pyplot.figure(figsize=size, layout="constrained")
+        return figure
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _figure_of(ax: Axes) -> Figure:
+    figure = ax.get_figure(root=True)
+    if figure is None:
+        raise InputError("these axes belong to no figure any more")
+    return figure
+
+
+def _finish(figure: Figure, path: str | Path | None) -> Figure:
+    if path is not None:
+        write_with(check_path(path), lambda temporary: figure.savefig(temporary))
+    return figure
+
+
+def _colour(i: int) -> str:
+    return COLOURS[i % len(COLOURS)]
+
+
+def _sequence(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, Sequence) else [value]
+
+
+def _columns(data: Sequence[Any]) -> list[str]:
+    return list(dict.fromkeys(name for table in data for name in table.columns))
+
+
+def _smooth(sol: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """A solution on a grid fine enough for a smooth curve, always with its own points."""
+    t, u = np.asarray(sol.t, dtype=float), np.asarray(sol.u, dtype=float)
+    if not 2 <= t.size < _FINE or t[0] == t[-1] or np.any(np.diff(t) == 0):
+        return t, u
+    between = 1 + _FINE // (t.size - 1)
+    steps = np.arange(between) / between
+    fine = np.append((t[:-1, None] + np.diff(t)[:, None] * steps).ravel(), t[-1])
+    return fine, np.asarray(sol(fine), dtype=float)
+
+
+def _spread_over_decades(t: NDArray[np.float64]) -> bool:
+    positive = t[t > 0]
+    if positive.size < 10 or t[0] < 0 or positive[-1] / positive[0] < 1e4:
+        return False
+    return bool(np.median(positive) < 0.02 * positive[-1])
+
+
+def _by_size(u: NDArray[np.float64]) -> list[list[int]]:
+    """Columns grouped so that none is drawn over 30 times larger than another of its panel; at most four panels."""
+    n = u.shape[1]
+    with np.errstate(all="ignore"):
+        size = np.nanmax(np.abs(np.where(np.isfinite(u), u, np.nan)), axis=0, initial=0.0)
+    groups: list[list[int]] = []
+    largest = 0.0
+    for i in sorted(range(n), key=lambda j: -size[j]):
+        if not groups or (size[i] < largest / 30 and size[i] > 0 and len(groups) < 4):
+            groups.append([])
+            largest = size[i]
+        groups[-1].append(i)
+    return sorted((sorted(group) for group in groups), key=lambda group: group[0])
+
+
+def _data_and_model(panel: Axes, name: str, colour: str, data: Sequence[Any], solutions: Sequence[Any]) -> None:
+    alpha = 1.0 if len(data) == 1 else 0.7
+    for k, (table, sol) in enumerate(zip(data, solutions, strict=True)):
+        if name not in table.columns:
+            continue
+        first = k == 0
+        panel.plot(sol.t, sol[name], color=colour, alpha=alpha, label="model" if first else None)
+        values = table.values[:, list(table.columns).index(name)]
+        panel.plot(
+            table.t, values, "o", color=colour, markersize=4.5, markerfacecolor="white", markeredgewidth=1.3,
+            alpha=alpha, label="data" if first else None,
+        )  # fmt: skip
+
+
+def _term(panel: Axes, name: str, formula: Any, samples: Mapping[str, Any], colour: str) -> None:
+    panel.plot(samples["t"], samples["network"], color="0.55", linewidth=4.0, alpha=0.6, label="learned")
+    panel.plot(samples["t"], samples["formula"], color=colour, linestyle="--", label="formula")
+    panel.set_title(_shorten(f"{name} = {_short_formula(formula)}", 52), fontsize="medium")
+    panel.set_xlabel("t")
+    panel.legend(fontsize="small")
+
+
+def _pareto(panel: Axes, candidates: Any) -> None:
+    """Loss against complexity of every candidate; the front as a line, the chosen one as a star."""
+    loss = np.asarray(candidates["loss"], dtype=float)
+    complexity = np.asarray(candidates["complexity"], dtype=float)
+    usable = np.isfinite(loss)
+    panel.set_title("candidates", fontsize="medium")
+    panel.set_xlabel("complexity")
+    panel.set_ylabel("loss")
+    if not usable.any():
+        panel.text(0.5, 0.5, "none", ha="center", va="center", transform=panel.transAxes)
+        return
+    if (loss[usable] > 0).all() and loss[usable].max() > 20 * loss[usable].min():
+        panel.set_yscale("log")
+    panel.plot(complexity[usable], loss[usable], "o", color="0.6", markersize=5)
+    front, best = [], np.inf
+    for i in sorted(np.flatnonzero(usable), key=lambda j: (complexity[j], loss[j])):
+        if loss[i] < best:
+            front.append(i)
+            best = loss[i]
+    panel.plot(complexity[front], loss[front], color=COLOURS[0], linewidth=1.2, label="Pareto front")
+    if usable[0]:
+        panel.plot(complexity[0], loss[0], "*", color=COLOURS[1], markersize=14, label="chosen")
+    panel.legend(fontsize="small")
+
+
+def _short_formula(formula: Any) -> str:
+    """A formula with its numbers to four digits."""
+    import sympy
+
+    if not isinstance(formula, sympy.Basic):
+        return str(formula)
+    rounded = formula.xreplace({number: sympy.Float(number, 4) for number in formula.atoms(sympy.Float)})
+    return str(rounded)
+
+
+def _shorten(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def _headline(verdict: str, confidence: Any) -> str:
+    if isinstance(confidence, (int, float)):
+        return f"{verdict} (confidence {confidence:.0%})"
+    return verdict
