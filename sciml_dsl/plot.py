@@ -302,6 +302,7 @@ def _pareto(panel: Axes, candidates: Any) -> None:
     usable = np.isfinite(loss)
     panel.set_title("candidates", fontsize="medium")
     panel.set_xlabel("complexity")
+    panel.xaxis.get_major_locator().set_params(integer=True)
     panel.set_ylabel("loss")
     if not usable.any():
         panel.text(0.5, 0.5, "none", ha="center", va="center", transform=panel.transAxes)

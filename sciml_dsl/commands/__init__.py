@@ -1,0 +1,1 @@
+"""The commands of `sciml-dsl`, one module each, imported when called."""

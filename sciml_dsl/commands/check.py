@@ -1,0 +1,88 @@
+"""`sciml-dsl check`: read a model, resolve its names, and say what it is."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .console import echo_json, json_option, load_model, model_argument, number
+
+if TYPE_CHECKING:
+    from ..model.spec import ModelSpec, Network, Parameter
+
+
+@click.command("check")
+@model_argument
+@json_option
+def command(file: Path, as_json: bool) -> None:
+    """Read the model in FILE and say what it is, or what to mend."""
+    spec = load_model(file).spec
+    if as_json:
+        echo_json(summary(spec, file))
+    else:
+        click.echo(text(spec))
+
+
+def summary(spec: ModelSpec, file: Path) -> dict[str, Any]:
+    """What the model consists of, for JSON."""
+    return {
+        "ok": True,
+        "file": str(file),
+        "name": spec.name,
+        "states": [
+            {"name": name, "initial": value is not None} for name, value in zip(spec.states, spec.initial, strict=True)
+        ],
+        "parameters": [
+            {"name": p.name, "default": p.default, "lower": p.lower, "upper": p.upper, "log": p.log}
+            for p in spec.parameters
+        ],
+        "constants": {c.name: c.value for c in spec.constants},
+        "observables": [d.name for d in spec.definitions],
+        "functions": [f.name for f in spec.functions],
+        "networks": [
+            {
+                "name": n.name, "inputs": n.n_in, "outputs": n.n_out, "hidden": n.hidden,
+                "activation": n.activation, "weights": n.n_weights, "declared": n.declared,
+            }
+            for n in spec.networks
+        ],
+        "events": [e.kind for e in spec.events],
+    }  # fmt: skip
+
+
+def text(spec: ModelSpec) -> str:
+    """What the model consists of, for reading."""
+    lines = [f"{spec.name}: ok"]
+
+    def add(title: str, entries: list[str]) -> None:
+        if entries:
+            lines.append(f"  {title + ' ' + str(len(entries)):<16}{', '.join(entries)}")
+
+    add("states", list(spec.states))
+    add("parameters", [_parameter(p) for p in spec.parameters])
+    add("constants", [f"{c.name} = {number(c.value)}" for c in spec.constants])
+    add("observables", [d.name for d in spec.definitions])
+    add("functions", [f"{f.name}({', '.join(f.args)})" for f in spec.functions])
+    add("networks", [_network(n) for n in spec.networks])
+    add("events", [e.kind for e in spec.events])
+    unset = [name for name, value in zip(spec.states, spec.initial, strict=True) if value is None]
+    if unset:
+        lines.append(f"  note: no initial value in the text for {', '.join(unset)}")
+    open_parameters = [p.name for p in spec.parameters if p.default is None]
+    if open_parameters:
+        lines.append(f"  note: no default in the text for {', '.join(open_parameters)}")
+    return "\n".join(lines)
+
+
+def _parameter(p: Parameter) -> str:
+    shown = p.name if p.default is None else f"{p.name} = {number(p.default)}"
+    if math.isinf(p.lower) and math.isinf(p.upper):
+        return shown
+    return f"{shown} in [{number(p.lower)}, {number(p.upper)}]{' log' if p.log else ''}"
+
+
+def _network(n: Network) -> str:
+    return f"{n.name} ({'-'.join(str(size) for size in n.sizes)} {n.activation}, {n.n_weights} weights)"
