@@ -1,0 +1,430 @@
+"""Graph -> LLVM IR text, in the native calling convention.
+
+`function(system, name, outputs, ...)` lowers a list of (output slot, node) to one
+function `void name(double t, ptr u, ptr p[, ptr v], ptr out)`.  Text is written
+directly (LLVM parses it in C++), straight-line, one value a node.  Bodies above
+`CHUNK` operations are split into functions that hand shared values on through a
+scratch array, so that LLVM's cost stays linear in the size of the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ..graph.graph import Graph
+from ..graph.ops import CONDITIONS
+from ..graph.system import System
+from .llvm_network import MATH, definitions, number
+
+CHUNK = 800
+
+ARITHMETIC = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
+INTRINSICS = {
+    "exp": "llvm.exp.f64",
+    "log": "llvm.log.f64",
+    "log2": "llvm.log2.f64",
+    "log10": "llvm.log10.f64",
+    "sqrt": "llvm.sqrt.f64",
+    "sin": "llvm.sin.f64",
+    "cos": "llvm.cos.f64",
+    "abs": "llvm.fabs.f64",
+    "floor": "llvm.floor.f64",
+    "ceil": "llvm.ceil.f64",
+}
+LIBM = {
+    name: name
+    for name in ("expm1 log1p cbrt tan asin acos atan sinh cosh tanh asinh acosh atanh erf erfc lgamma".split())
+} | {"gamma": "tgamma"}
+COMPARE = {"lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge", "eq": "oeq", "ne": "une"}
+LOGIC = {"and": "and", "or": "or"}
+
+DIGAMMA = f"""define internal double @digamma(double %x0) {{
+entry:
+  %low = fcmp olt double %x0, {number(0.5)}
+  %mirror = fsub double {number(1.0)}, %x0
+  %start = select i1 %low, double %mirror, double %x0
+  br label %shift
+shift:
+  %x = phi double [%start, %entry], [%x1, %shift]
+  %acc = phi double [{number(0.0)}, %entry], [%acc1, %shift]
+  %inv0 = fdiv double {number(1.0)}, %x
+  %big = fcmp uge double %x, {number(8.0)}
+  %acc2 = fsub double %acc, %inv0
+  %acc1 = select i1 %big, double %acc, double %acc2
+  %xp = fadd double %x, {number(1.0)}
+  %x1 = select i1 %big, double %x, double %xp
+  br i1 %big, label %tail, label %shift
+tail:
+  %inv = fdiv double {number(1.0)}, %x1
+  %y = fmul double %inv, %inv
+  %s7 = fmul double %y, {number(1 / 12)}
+  %s6 = fsub double {number(691 / 32760)}, %s7
+  %m6 = fmul double %s6, %y
+  %s5 = fsub double {number(1 / 132)}, %m6
+  %m5 = fmul double %s5, %y
+  %s4 = fsub double {number(1 / 240)}, %m5
+  %m4 = fmul double %s4, %y
+  %s3 = fsub double {number(1 / 252)}, %m4
+  %m3 = fmul double %s3, %y
+  %s2 = fsub double {number(1 / 120)}, %m3
+  %m2 = fmul double %s2, %y
+  %s1 = fsub double {number(1 / 12)}, %m2
+  %series = fmul double %s1, %y
+  %log = call double @llvm.log.f64(double %x1)
+  %half = fmul double %inv, {number(0.5)}
+  %v1 = fadd double %acc1, %log
+  %v2 = fsub double %v1, %half
+  %right = fsub double %v2, %series
+  br i1 %low, label %reflect, label %plain
+reflect:
+  %angle = fmul double %x0, {number(3.141592653589793)}
+  %tan = call double @tan(double %angle)
+  %cot = fdiv double {number(3.141592653589793)}, %tan
+  %left = fsub double %right, %cot
+  ret double %left
+plain:
+  ret double %right
+}}
+"""
+
+
+@dataclass
+class Module:
+    """IR text under construction: functions, and what they need declared."""
+
+    system: System
+    functions: list[str] = field(default_factory=list)
+    unary: set[str] = field(default_factory=set)
+    binary: set[str] = field(default_factory=set)
+    networks: dict[int, set[str]] = field(default_factory=dict)
+
+    def text(self) -> str:
+        """The whole module."""
+        unary, binary = set(self.unary), set(self.binary)
+        parts = ['source_filename = "sciml_dsl"\n']
+        if self.networks:
+            unary |= {"llvm.fabs.f64", "llvm.sin.f64", "llvm.cos.f64", "log1p", "erf"}
+            binary |= {"llvm.copysign.f64"}
+            parts.append(MATH)
+        if "digamma" in unary:
+            unary |= {"tan", "llvm.log.f64"}
+            parts.append(DIGAMMA)
+        parts += [
+            f"declare double @{name}(double) nounwind willreturn memory(none)" for name in sorted(unary - {"digamma"})
+        ]
+        parts += [f"declare double @{name}(double, double) nounwind willreturn memory(none)" for name in sorted(binary)]
+        parts.append("declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)")
+        parts += [definitions(self.system.networks[k], k, needed) for k, needed in sorted(self.networks.items())]
+        return "\n".join(parts + self.functions) + "\n"
+
+    # ------------------------------------------------------------ one function
+
+    def add_function(
+        self,
+        name: str,
+        outputs: Iterable[tuple[int, int]],
+        size: int,
+        *,
+        seeds: bool = False,
+        sweeps: Sequence[int] = (),
+        weights_at: int = 0,
+    ) -> None:
+        """Lower `outputs` (slot, node) into `out` of `size` doubles; slots not named become 0.
+
+        `seeds`: the function takes `v`.  `sweeps`: `net_vjp` nodes to run, which add the
+        cotangents of the weights at `out[weights_at:]`.
+        """
+        pairs = list(outputs)
+        graph = self.system.graph
+        order = graph.reachable([n for _, n in pairs] + list(sweeps))
+        arguments = "double %t, ptr noalias readonly %u, ptr noalias readonly %p, "
+        arguments += ("ptr noalias readonly %v, " if seeds else "") + "ptr noalias %out"
+        names = "double %t, ptr %u, ptr %p, " + ("ptr %v, " if seeds else "") + "ptr %out"
+        head = []
+        if len({slot for slot, _ in pairs}) < size:
+            head.append(f"  call void @llvm.memset.p0.i64(ptr align 8 %out, i8 0, i64 {8 * size}, i1 false)")
+        work = [n for n in order if graph.op[n] not in ("const", "t", "state", "param", "seed")]
+        buffers = self._buffers(order)
+        if len(work) + len(pairs) <= 2 * CHUNK:
+            scratch = sum(size for _, size in buffers.values())
+            body = _Straight(self, buffers, weights_at)
+            if scratch:
+                head.append(f"  %scratch = alloca [{scratch} x double], align 32")
+            for node in work:
+                body.node(node)
+            for slot, node in pairs:
+                body.store(node, "%out", slot)
+            lines = head + body.lines
+            self.functions.append(f"define void @{name}({arguments}) {{\n" + "\n".join(lines) + "\n  ret void\n}\n")
+            return
+        self._chunked(name, arguments, names, head, work, pairs, buffers, weights_at)
+
+    def _buffers(self, order: Sequence[int]) -> dict[int, tuple[int, int]]:
+        """Scratch (offset, size) of every network call and sweep: its arguments, then its results."""
+        graph, system = self.system.graph, self.system
+        level: dict[int, int] = {}
+        for n in order:
+            if graph.op[n] in ("net_jac", "net_hess"):
+                call = graph.args[n][0]
+                level[call] = max(level.get(call, 0), 1 if graph.op[n] == "net_jac" else 2)
+        self._level = level
+        used = {graph.args[n][0] for n in order if graph.op[n] in ("net", "net_jac", "net_hess")}
+        self._used_calls = used
+        at, buffers = 0, {}
+        for n in order:
+            if graph.op[n] == "netcall":
+                net = system.networks[int(graph.data[n])]  # type: ignore[arg-type]
+                size = net.n_in + net.n_out * (1, 1 + net.n_in, 1 + net.n_in + net.n_in**2)[level.get(n, 0)]
+            elif graph.op[n] == "net_vjp":
+                net = system.networks[int(graph.data[graph.args[n][0]])]  # type: ignore[arg-type]
+                size = net.n_out + net.n_in
+            else:
+                continue
+            buffers[n] = (at, size)
+            at += size
+        return buffers
+
+    def _chunked(
+        self,
+        name: str,
+        arguments: str,
+        names: str,
+        head: list[str],
+        work: list[int],
+        pairs: list[tuple[int, int]],
+        buffers: Mapping[int, tuple[int, int]],
+        weights_at: int,
+    ) -> None:
+        graph = self.system.graph
+        items: list[tuple[int, int | None]] = [(n, None) for n in work]
+        position = {n: i for i, n in enumerate(work)}
+        # store an output right behind its value, so that it need not travel
+        behind: dict[int, list[int]] = {}
+        leaves_out: list[tuple[int, int]] = []
+        for slot, node in pairs:
+            if node in position:
+                behind.setdefault(node, []).append(slot)
+            else:
+                leaves_out.append((slot, node))
+        items = []
+        for n in work:
+            items.append((n, None))
+            items += [(n, slot) for slot in behind.get(n, ())]
+        items += [(node, slot) for slot, node in leaves_out]
+        chunks = [items[i : i + CHUNK] for i in range(0, len(items), CHUNK)]
+        made_in: dict[int, int] = {}
+        for c, chunk in enumerate(chunks):
+            for n, slot in chunk:
+                if slot is None:
+                    made_in[n] = c
+        travels: dict[int, int] = {}
+        at = sum(size for _, size in buffers.values())
+        for c, chunk in enumerate(chunks):
+            for n, slot in chunk:
+                for a in (n,) if slot is not None else graph.args[n]:
+                    if made_in.get(a, c) != c and a not in travels and graph.op[a] not in ("netcall", "net_vjp"):
+                        travels[a] = at
+                        at += 1
+        calls = []
+        for c, chunk in enumerate(chunks):
+            body = _Straight(self, buffers, weights_at)
+            body.imported = {n: slot for n, slot in travels.items() if made_in[n] != c}
+            for n, slot in chunk:
+                if slot is None:
+                    body.node(n)
+                    if n in travels:
+                        body.store(n, "%scratch", travels[n])
+                else:
+                    body.store(n, "%out", slot)
+            self.functions.append(
+                f"define internal void @{name}_{c}({arguments}, ptr noalias %scratch) noinline {{\n"
+                + "\n".join(body.lines)
+                + "\n  ret void\n}\n"
+            )
+            calls.append(f"  call void @{name}_{c}({names}, ptr %scratch)")
+        lines = [*head, f"  %scratch = alloca [{max(at, 1)} x double], align 32", *calls]
+        self.functions.append(f"define void @{name}({arguments}) {{\n" + "\n".join(lines) + "\n  ret void\n}\n")
+
+
+class _Straight:
+    """Straight-line text of a list of nodes."""
+
+    def __init__(self, module: Module, buffers: Mapping[int, tuple[int, int]], weights_at: int) -> None:
+        self.module = module
+        self.graph: Graph = module.system.graph
+        self.buffers = buffers
+        self.weights_at = weights_at
+        self.lines: list[str] = []
+        self.imported: dict[int, int] = {}
+        self._known: dict[int, str] = {}
+        self._truth: dict[int, str] = {}
+        self._count = 0
+
+    def emit(self, text: str) -> str:
+        name = f"%x{self._count}"
+        self._count += 1
+        self.lines.append(f"  {name} = {text}")
+        return name
+
+    def _load(self, pointer: str, index: int) -> str:
+        if index:
+            pointer = self.emit(f"getelementptr inbounds double, ptr {pointer}, i64 {index}")
+        return self.emit(f"load double, ptr {pointer}, align 8")
+
+    def _at(self, pointer: str, index: int) -> str:
+        return self.emit(f"getelementptr inbounds double, ptr {pointer}, i64 {index}") if index else pointer
+
+    def store(self, node: int, pointer: str, index: int) -> None:
+        value = self.value(node)
+        self.lines.append(f"  store double {value}, ptr {self._at(pointer, index)}, align 8")
+
+    def value(self, node: int) -> str:
+        """The double that holds `node`."""
+        if node in self._known:
+            return self._known[node]
+        op, data = self.graph.op[node], self.graph.data[node]
+        if op == "const":
+            return number(data)  # type: ignore[arg-type]
+        if op == "t":
+            return "%t"
+        if op in ("state", "param", "seed"):
+            text = self._load({"state": "%u", "param": "%p", "seed": "%v"}[op], data)  # type: ignore[arg-type]
+        elif node in self.imported:
+            text = self._load("%scratch", self.imported[node])
+        elif node in self._truth:
+            text = self.emit(f"uitofp i1 {self._truth[node]} to double")
+        else:
+            raise AssertionError(f"node {node} ({op}) used before it was made")
+        self._known[node] = text
+        return text
+
+    def truth(self, node: int) -> str:
+        """The i1 that says whether `node` is not zero."""
+        if node not in self._truth:
+            self._truth[node] = self.emit(f"fcmp une double {self.value(node)}, {number(0.0)}")
+        return self._truth[node]
+
+    def node(self, node: int) -> None:
+        """Compute one node."""
+        op, args = self.graph.op[node], self.graph.args[node]
+        if op in ARITHMETIC:
+            text = f"{ARITHMETIC[op]} contract double {self.value(args[0])}, {self.value(args[1])}"
+        elif op == "neg":
+            text = f"fneg double {self.value(args[0])}"
+        elif op in INTRINSICS or op in LIBM or op == "digamma":
+            name = INTRINSICS.get(op) or LIBM.get(op) or op
+            self.module.unary.add(name)
+            text = f"call double @{name}(double {self.value(args[0])})"
+        elif op == "pow":
+            self._known[node] = self._power(*args)
+            return
+        elif op == "atan2":
+            self.module.binary.add("atan2")
+            text = f"call double @atan2(double {self.value(args[0])}, double {self.value(args[1])})"
+        elif op in CONDITIONS:
+            self._truth[node] = self._condition(op, args)
+            return
+        elif op == "select":
+            a, b = self.value(args[1]), self.value(args[2])
+            text = f"select i1 {self.truth(args[0])}, double {a}, double {b}"
+        elif op in ("min", "max"):
+            a, b = self.value(args[0]), self.value(args[1])
+            # a NaN on either side must come out: `unordered` picks the first, then the second is checked
+            first = self.emit(f"fcmp {'ole' if op == 'min' else 'oge'} double {a}, {b}")
+            broken = self.emit(f"fcmp uno double {a}, {a}")
+            pick = self.emit(f"or i1 {first}, {broken}")
+            text = f"select i1 {pick}, double {a}, double {b}"
+        elif op == "sign":
+            x = self.value(args[0])
+            up = self.emit(f"fcmp ogt double {x}, {number(0.0)}")
+            down = self.emit(f"fcmp olt double {x}, {number(0.0)}")
+            low = self.emit(f"select i1 {down}, double {number(-1.0)}, double {x}")
+            text = f"select i1 {up}, double {number(1.0)}, double {low}"
+        elif op == "mod":
+            a, b = self.value(args[0]), self.value(args[1])
+            self.module.unary.add("llvm.floor.f64")
+            ratio = self.emit(f"fdiv double {a}, {b}")
+            whole = self.emit(f"call double @llvm.floor.f64(double {ratio})")
+            text = f"fsub contract double {a}, {self.emit(f'fmul contract double {b}, {whole}')}"
+        else:
+            self._network(node, op, args)
+            return
+        self._known[node] = self.emit(text)
+
+    def _condition(self, op: str, args: tuple[int, ...]) -> str:
+        if op in COMPARE:
+            return self.emit(f"fcmp {COMPARE[op]} double {self.value(args[0])}, {self.value(args[1])}")
+        if op == "not":
+            return self.emit(f"xor i1 {self.truth(args[0])}, true")
+        return self.emit(f"{LOGIC[op]} i1 {self.truth(args[0])}, {self.truth(args[1])}")
+
+    def _power(self, base: int, exponent: int) -> str:
+        x = self.value(base)
+        value = self.graph.data[exponent] if self.graph.op[exponent] == "const" else None
+        if isinstance(value, float) and value == int(value * 2) / 2 and 0 < abs(value) <= 16:
+            whole = int(abs(value))
+            power, square, bits = "", x, whole
+            while bits:
+                if bits & 1:
+                    power = square if not power else self.emit(f"fmul contract double {power}, {square}")
+                bits >>= 1
+                if bits:
+                    square = self.emit(f"fmul contract double {square}, {square}")
+            if abs(value) != whole:
+                self.module.unary.add("llvm.sqrt.f64")
+                root = self.emit(f"call double @llvm.sqrt.f64(double {x})")
+                power = root if not power else self.emit(f"fmul contract double {power}, {root}")
+            return power if value > 0 else self.emit(f"fdiv double {number(1.0)}, {power}")
+        self.module.binary.add("llvm.pow.f64")
+        return self.emit(f"call double @llvm.pow.f64(double {x}, double {self.value(exponent)})")
+
+    # ------------------------------------------------------------ networks
+
+    def _network(self, node: int, op: str, args: tuple[int, ...]) -> None:
+        graph, system = self.graph, self.module.system
+        if op == "netcall":
+            k = int(graph.data[node])  # type: ignore[arg-type]
+            at, _ = self.buffers[node]
+            for j, a in enumerate(args):
+                self.store(a, "%scratch", at + j)
+            if node in self.module._used_calls:
+                level = str(self.module._level.get(node, 0))
+                self.module.networks.setdefault(k, set()).add(level)
+                x, w = self._at("%scratch", at), self._at("%p", system.weight_offsets[k])
+                out = self._at("%scratch", at + len(args))
+                self.lines.append(f"  call void @net{k}_{level}(ptr {x}, ptr {w}, ptr {out})")
+        elif op == "net_vjp":
+            call = args[0]
+            k = int(graph.data[call])  # type: ignore[arg-type]
+            net = system.networks[k]
+            at, _ = self.buffers[node]
+            for i in range(net.n_out):
+                self.store(args[1 + i] if i + 1 < len(args) else graph.const(0.0), "%scratch", at + i)
+            self.module.networks.setdefault(k, set()).add("vjp")
+            x, w = self._at("%scratch", self.buffers[call][0]), self._at("%p", system.weight_offsets[k])
+            c, dx = self._at("%scratch", at), self._at("%scratch", at + net.n_out)
+            dw = self._at("%out", self.weights_at + system.weight_offsets[k] - system.n_params)
+            self.lines.append(f"  call void @net{k}_vjp(ptr {x}, ptr {w}, ptr {c}, ptr {dx}, ptr {dw})")
+        elif op in ("net", "net_jac", "net_hess", "net_vjp_in"):
+            self._known[node] = self._load("%scratch", self._projection(node, op))
+        else:
+            raise AssertionError(f"operation {op!r} has no LLVM form")
+
+    def _projection(self, node: int, op: str) -> int:
+        graph, system = self.graph, self.module.system
+        source = graph.args[node][0]
+        indices = graph.data[node]
+        assert isinstance(indices, tuple)
+        at, _ = self.buffers[source]
+        if op == "net_vjp_in":
+            net = system.networks[int(graph.data[graph.args[source][0]])]  # type: ignore[arg-type]
+            return at + net.n_out + indices[0]
+        net = system.networks[int(graph.data[source])]  # type: ignore[arg-type]
+        at += net.n_in
+        if op == "net":
+            return at + indices[0]
+        if op == "net_jac":
+            return at + net.n_out + indices[0] * net.n_in + indices[1]
+        i, j, l = indices
+        return at + net.n_out * (1 + net.n_in) + (i * net.n_in + j) * net.n_in + l

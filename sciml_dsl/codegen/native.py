@@ -1,0 +1,190 @@
+"""System -> native functions: which functions a solver needs, compiled part by part.
+
+Three parts are compiled separately, each when first asked for: what every solve
+needs, what forward sensitivities need on top, and the reverse sweep.  The table
+of functions and the layout of their outputs is in docs/design.md, section 8.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ..graph.derivatives import Sparse
+from ..graph.system import EventNodes, System
+from ..solve.problem import EventInfo, NativeFunctions
+from .jit import MachineCode
+from .llvm import Module
+
+if TYPE_CHECKING:
+    from ..model.model import Model
+
+
+def functions(model: Model, *, forward: bool = False, adjoint: bool = False) -> NativeFunctions:
+    """Native functions of a model, compiled once and kept with it.
+
+    `forward` adds what forward sensitivities need (`fjp`, `djp`, `affect_jac`,
+    `observables_jac`), `adjoint` adds `vjp`.
+    """
+    return compile_system(model.system, forward=forward, adjoint=adjoint)
+
+
+def compile_system(system: System, *, forward: bool = False, adjoint: bool = False) -> NativeFunctions:
+    """As `functions`, for a graph.
+
+    Example
+    -------
+    >>> import sciml_dsl as sd
+    >>> m = sd.model("x' = -k*x; x(0) = 1; param k = 2")
+    >>> compile_system(m.system).n
+    1
+    """
+    memory = system._memory
+    key = ("native", forward, adjoint)
+    found = memory.get(key)
+    if isinstance(found, NativeFunctions):
+        return found
+    base = _base(system)
+    extra: dict[str, object] = {}
+    parts = [base.keepalive]
+    if forward:
+        code, more = _part(system, "forward", _forward)
+        extra |= more
+        parts.append(code)
+    if adjoint:
+        code, more = _part(system, "adjoint", _adjoint)
+        extra |= more
+        parts.append(code)
+    result = replace(base, keepalive=tuple(parts), **extra) if extra else base  # type: ignore[arg-type]
+    memory[key] = result
+    return result
+
+
+def module_text(system: System) -> str:
+    """The LLVM IR of the part every solve needs, before optimisation."""
+    module = Module(system)
+    _solve(system, module)
+    return module.text()
+
+
+Part = tuple[MachineCode, dict[str, object]]
+
+
+def _part(system: System, name: str, build: Callable[[System, Module], list[str]]) -> Part:
+    memory = system._memory
+    found = memory.get(name)
+    if found is None:
+        module = Module(system)
+        names = build(system, module)
+        # loops of networks profit from the vectoriser's full pipeline
+        code = MachineCode(module.text(), level=3 if module.networks else 2)
+        addresses: dict[str, object] = {n: code.address(n) for n in names if not n[-1].isdigit()}
+        for stem in ("affect", "affect_jac"):
+            numbered = [n for n in names if n.rpartition("_")[0] == stem and n[-1].isdigit()]
+            if numbered:
+                addresses[stem] = tuple(code.address(n) for n in numbered)
+        found = memory[name] = (code, addresses)
+    return found  # type: ignore[return-value]
+
+
+def _base(system: System) -> NativeFunctions:
+    code, addresses = _part(system, "solve", _solve)
+    return NativeFunctions(
+        n=system.n,
+        n_params=system.n_params,
+        n_weights=system.n_weights,
+        n_observables=len(system.observables),
+        events=tuple(EventInfo(e.kind, e.terminate) for e in system.events),
+        keepalive=code,
+        **addresses,  # type: ignore[arg-type]
+    )
+
+
+def _dense(matrix: Sparse, columns: int, start: int = 0) -> list[tuple[int, int]]:
+    return [(start + i * columns + j, node) for (i, j), node in matrix.items()]
+
+
+def _row(nodes: list[int] | tuple[int, ...], start: int = 0) -> list[tuple[int, int]]:
+    return [(start + i, node) for i, node in enumerate(nodes)]
+
+
+def _solve(system: System, module: Module) -> list[str]:
+    n, np_, graph = system.n, system.n_params, system.graph
+    names = ["f", "jac", "initial"]
+    module.add_function("f", _row(system.rhs), n)
+    module.add_function("jac", _dense(system.jacobian, n), n * n)
+    if any(not graph.is_const(node, 0.0) for node in system.time_gradient):
+        names.append("dfdt")
+        module.add_function("dfdt", _row(system.time_gradient), n)
+    nan = graph.const(float("nan"))
+    start = [nan if node is None else node for node in system.initial]
+    module.add_function("initial", _row(start) + _dense(system.initial_jacobian, np_, n), n + n * np_)
+    if system.observables:
+        names.append("observables")
+        module.add_function("observables", _row(system.observables), len(system.observables))
+    when = [e for e in system.events if e.kind == "when"]
+    timed = [e for e in system.events if e.kind != "when"]
+    if when:
+        names.append("roots")
+        module.add_function("roots", _row([e.root for e in when]), len(when))
+    if timed:
+        names.append("event_times")
+        zero = graph.const(0.0)
+        rows = [node for e in timed for node in (e.first, e.period, e.last, zero)]
+        module.add_function("event_times", _row(rows), len(rows))
+    for k, event in enumerate(system.events):
+        names.append(f"affect_{k}")
+        module.add_function(f"affect_{k}", _row(event.affect), n)
+    return names
+
+
+def _forward(system: System, module: Module) -> list[str]:
+    n, np_ = system.n, system.n_params
+    names = ["fjp", "djp"]
+    outputs = _row(system.rhs) + _dense(system.jacobian, n, n) + _dense(system.parameter_jacobian, np_, n + n * n)
+    module.add_function("fjp", outputs, n + n * n + n * np_)
+    by_state, by_parameter = system.jacobian_direction()
+    outputs = _dense(by_state, n) + _dense(by_parameter, np_, n * n)
+    module.add_function("djp", outputs, n * n + n * np_, seeds=True)
+    m = len(system.observables)
+    if m:
+        names.append("observables_jac")
+        du, dp = system.observable_jacobians
+        outputs = _row(system.observables) + _dense(du, n, m) + _dense(dp, np_, m + m * n)
+        module.add_function("observables_jac", outputs, m * (1 + n + np_))
+    for k, event in enumerate(system.events):
+        names.append(f"affect_jac_{k}")
+        module.add_function(
+            f"affect_jac_{k}", _affect_jacobian(system, event), n + n * n + 2 * n * 1 + n * np_ + np_ + 1
+        )
+    return names
+
+
+def _affect_jacobian(system: System, event: EventNodes) -> list[tuple[int, int]]:
+    n, np_ = system.n, system.n_params
+    du, dp, dt = system.affect_jacobian(event)
+    at = n + n * n
+    outputs = _row(event.affect) + _dense(du, n, n) + _dense(dp, np_, at)
+    at += n * np_
+    outputs += _row(dt, at)
+    at += n
+    slope = system.root_gradient(event)
+    for i, leaf in enumerate((*system.state_leaves, *system.param_leaves, system.time_leaf)):
+        if leaf in slope:
+            outputs.append((at + i, slope[leaf]))
+    return outputs
+
+
+def _adjoint(system: System, module: Module) -> list[str]:
+    n, np_ = system.n, system.n_params
+    by_state, by_parameter, sweeps = system.reverse()
+    module.add_function(
+        "vjp",
+        _row(by_state) + _row(by_parameter, n),
+        n + np_ + system.n_weights,
+        seeds=True,
+        sweeps=sweeps,
+        weights_at=n + np_,
+    )
+    return ["vjp"]
