@@ -297,12 +297,14 @@ def _term(panel: Axes, name: str, formula: Any, samples: Mapping[str, Any], colo
 
 def _pareto(panel: Axes, candidates: Any) -> None:
     """Loss against complexity of every candidate; the front as a line, the chosen one as a star."""
+    from matplotlib.ticker import MaxNLocator
+
     loss = np.asarray(candidates["loss"], dtype=float)
     complexity = np.asarray(candidates["complexity"], dtype=float)
     usable = np.isfinite(loss)
     panel.set_title("candidates", fontsize="medium")
     panel.set_xlabel("complexity")
-    panel.xaxis.get_major_locator().set_params(integer=True)
+    panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     panel.set_ylabel("loss")
     if not usable.any():
         panel.text(0.5, 0.5, "none", ha="center", va="center", transform=panel.transAxes)
