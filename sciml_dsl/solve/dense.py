@@ -1,0 +1,53 @@
+"""Dense output: every step is a polynomial of degree at most four in theta = (t - t_i)/h_i.
+
+Both methods hand over coefficients (5, n), so what reads them (saveat, events,
+`sol(t)`, adjoints) does not know which method made the step.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+
+@njit(error_model="numpy", fastmath={"contract"})
+def evaluate_step(poly: Any, theta: float, out: Any) -> None:
+    """The polynomial of one step at `theta`, into `out` (n)."""
+    for i in range(out.size):
+        out[i] = poly[0, i] + theta * (
+            poly[1, i] + theta * (poly[2, i] + theta * (poly[3, i] + theta * poly[4, i]))
+        )
+
+
+@njit(error_model="numpy", fastmath={"contract"})
+def evaluate_into(poly: Any, theta: float, out: Any, row: int) -> None:
+    """The same, into one row of a matrix."""
+    for i in range(out.shape[1]):
+        out[row, i] = poly[0, i] + theta * (
+            poly[1, i] + theta * (poly[2, i] + theta * (poly[3, i] + theta * poly[4, i]))
+        )
+
+
+def evaluate(
+    starts: NDArray[np.float64], lengths: NDArray[np.float64], poly: NDArray[np.float64], times: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Piecewise polynomial at many times.
+
+    `starts` (N,) and `lengths` (N,, signed) of the steps in order, `poly` (N, 5, n),
+    `times` (T,) within the range.  Returns (T, n).  At a time where two steps meet
+    the later one counts, so the value after an event is returned.
+    """
+    if len(lengths) and lengths[0] < 0:
+        index = np.searchsorted(-starts, -times, side="right") - 1
+    else:
+        index = np.searchsorted(starts, times, side="right") - 1
+    index = np.clip(index, 0, len(starts) - 1)
+    theta = ((times - starts[index]) / lengths[index])[:, None]
+    c = poly[index]
+    value: NDArray[np.float64] = c[:, 0] + theta * (
+        c[:, 1] + theta * (c[:, 2] + theta * (c[:, 3] + theta * c[:, 4]))
+    )
+    return value

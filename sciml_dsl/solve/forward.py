@@ -1,0 +1,88 @@
+"""Forward sensitivities: what the columns S = du/dz need besides the method itself.
+
+Each column belongs to a parameter (its index) or to an initial value (-1).
+S (n, m) is kept flat, row by row.  S' = J S + df/dp[:, column]; at an event the
+columns jump by the derivative of "reach the event, change the state, go on".
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba import njit
+
+
+@njit(error_model="numpy", fastmath={"contract"})
+def derivative_columns(buffer: Any, n: int, columns: Any, s: Any, out: Any, row: int) -> None:
+    """`out[row]` = J s + Jp[:, columns], where `buffer` holds f (n), J (n, n), Jp (n, n_params)."""
+    m = columns.size
+    n_params = (buffer.size - n - n * n) // n if n > 0 else 0
+    start = n + n * n
+    for i in range(n):
+        base = i * m
+        for c in range(m):
+            index = columns[c]
+            out[row, base + c] = buffer[start + i * n_params + index] if index >= 0 else 0.0
+        for j in range(n):
+            a = buffer[n + i * n + j]
+            if a != 0.0:
+                for c in range(m):
+                    out[row, base + c] += a * s[j * m + c]
+
+
+@njit(error_model="numpy", fastmath={"contract"})
+def add_second_order(buffer: Any, n: int, columns: Any, s: Any, out: Any, row: int) -> None:
+    """`out[row]` += dJ s + dJp[:, columns], where `buffer` holds dJ (n, n), dJp (n, n_params)."""
+    m = columns.size
+    n_params = (buffer.size - n * n) // n if n > 0 else 0
+    start = n * n
+    for i in range(n):
+        base = i * m
+        for c in range(m):
+            index = columns[c]
+            if index >= 0:
+                out[row, base + c] += buffer[start + i * n_params + index]
+        for j in range(n):
+            a = buffer[i * n + j]
+            if a != 0.0:
+                for c in range(m):
+                    out[row, base + c] += a * s[j * m + c]
+
+
+@njit(error_model="numpy")
+def jump(buffer: Any, n: int, columns: Any, before: Any, after: Any, s: Any, work: Any) -> None:
+    """Carry `s` (n, m) across an event, in place.
+
+    `buffer` holds the outputs of `affect_jac`: h (n), h_u (n, n), h_p (n, np),
+    h_t (n), g_u (n), g_p (np), g_t (1).  `before` and `after` are the right-hand
+    sides on either side.  With the shift of the event's time
+    dtau = -(g_u S + g_p)/(g_u f- + g_t), the columns become
+    h_u (S + f- dtau) + h_p + h_t dtau - f+ dtau  (the saltation matrix; see
+    M. di Bernardo et al., Piecewise-smooth Dynamical Systems, 2008, chapter 2).
+    """
+    m = columns.size
+    n_params = (buffer.size - 3 * n - n * n - 1) // (n + 1)
+    h_u = n
+    h_p = h_u + n * n
+    h_t = h_p + n * n_params
+    g_u = h_t + n
+    g_p = g_u + n
+    g_t = g_p + n_params
+    rate = buffer[g_t]
+    for i in range(n):
+        rate += buffer[g_u + i] * before[i]
+    for c in range(m):
+        index = columns[c]
+        shift = buffer[g_p + index] if index >= 0 else 0.0
+        for i in range(n):
+            shift += buffer[g_u + i] * s[i * m + c]
+        shift = -shift / rate if shift != 0.0 else 0.0
+        for i in range(n):
+            work[i] = s[i * m + c] + before[i] * shift
+        for i in range(n):
+            total = buffer[h_t + i] * shift - after[i] * shift
+            if index >= 0:
+                total += buffer[h_p + i * n_params + index]
+            for j in range(n):
+                total += buffer[h_u + i * n + j] * work[j]
+            s[i * m + c] = total

@@ -1,0 +1,289 @@
+"""Rodas5P: Rosenbrock-Wanner 5(4), eight stages, L-stable, stiffly accurate.
+
+G. Steinebach, Construction of Rosenbrock-Wanner method Rodas5P and numerical
+benchmarks within the Julia Differential Equations package, BIT Numerical
+Mathematics 63 (2023) 27.  In the form without products by the Jacobian
+(E. Hairer & G. Wanner, Solving Ordinary Differential Equations II, IV.7):
+
+    W k_i = f(t + c_i h, u + sum_j a_ij k_j) + sum_j c_ij k_j / h + h d_i df/dt,
+    W = I/(h gamma) - J,   unew = u + sum_j a_8j k_j + k_8,   local error = k_8.
+
+Rows of `k` (8, n) are these increments.  J and df/dt are exact and taken once
+for each step, which is what lets the same factors carry exact sensitivities.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from ..call import call, call_along
+from ..forward import add_second_order, derivative_columns
+from ..linear import factorise, solve_columns, solve_row
+
+ORDER = 5
+STAGES = 8
+
+GAMMA = 0.21193756319429014
+# Rows of the tableau by stage; A7 and A8 are A6 followed by ones, nodes 6 to 8 are 1, their D is 0.
+NODES0, D0 = 0.0, 0.21193756319429014
+NODES1, D1 = 0.6358126895828704, -0.42387512638858027
+NODES2, D2 = 0.4095798393397535, -0.3384627126235924
+NODES3, D3 = 0.9769306725060716, 1.8046452872882734
+NODES4, D4 = 0.4288403609558664, 2.325825639765069
+A2 = (3.0,)
+A3 = (2.849394379747939, 0.45842242204463923)
+A4 = (-6.954028509809101, 2.489845061869568, -10.358996098473584)
+A5 = (2.8029986275628964, 0.5072464736228206, -0.3988312541770524, -0.04721187230404641)
+A6 = (-7.502846399306121, 2.561846144803919, -11.627539656261098, -0.18268767659942256, 0.030198172008377946)
+A7 = (*A6, 1.0)
+A8 = (*A7, 1.0)
+C2 = (-14.155112264123755,)
+C3 = (-17.97296035885952, -2.859693295451294)
+C4 = (147.12150275711716, -1.41221402718213, 71.68940251302358)
+C5 = (165.43517024871676, -0.4592823456491126, 42.90938336958603, -5.961986721573306)
+C6 = (24.854864614690072, -3.0009227002832186, 47.4931110020768, 5.5814197821558125, -0.6610691825249471)
+C7 = (
+    30.91273214028599,
+    -3.1208243349937974,
+    77.79954646070892,
+    34.28646028294783,
+    -19.097331116725623,
+    -28.087943162872662,
+)
+C8 = (
+    37.80277123390563,
+    -3.2571969029072276,
+    112.26918849496327,
+    66.9347231244047,
+    -40.06618937091002,
+    -54.66780262877968,
+    -9.48861652309627,
+)
+NODES = np.array((NODES0, NODES1, NODES2, NODES3, NODES4, 1.0, 1.0, 1.0))
+D = np.array((D0, D1, D2, D3, D4, 0.0, 0.0, 0.0))
+
+
+def _matrix(rows: tuple[tuple[float, ...], ...]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    out = np.zeros((len(rows), len(rows)))
+    for i, row in enumerate(rows):
+        out[i, : len(row)] = row
+    return out
+
+
+A = _matrix(((), A2, A3, A4, A5, A6, A7, A8))
+COUPLING = _matrix(((), C2, C3, C4, C5, C6, C7, C8))  # c_ij
+# Dense output of order four: with H k = (x, y, z),
+# u(theta) = (1 - theta) u + theta (unew + (1 - theta) (x + theta (y + theta z))).
+H = np.array(
+    (
+        (
+            25.948786856663858,
+            -2.5579724845846235,
+            10.433815404888879,
+            -2.3679251022685204,
+            0.524948541321073,
+            1.1241088310450404,
+            0.4272876194431874,
+            -0.17202221070155493,
+        ),
+        (
+            -9.91568850695171,
+            -0.9689944594115154,
+            3.0438037242978453,
+            -24.495224566215796,
+            20.176138334709044,
+            15.98066361424651,
+            -6.789040303419874,
+            -6.710236069923372,
+        ),
+        (
+            11.419903575922262,
+            2.8879645146136994,
+            72.92137995996029,
+            80.12511834622643,
+            -52.072871366152654,
+            -59.78993625266729,
+            -0.15582684282751913,
+            4.883087185713722,
+        ),
+    )
+)
+
+
+@njit(error_model="numpy", fastmath={"contract"})
+def factorise_shifted(jacobian: Any, h: float, w: Any, pivots: Any) -> bool:
+    """LU factors of I/(h gamma) - J in `w` (n, n); False if singular."""
+    n = w.shape[0]
+    diagonal = 1.0 / (h * GAMMA)
+    for i in range(n):
+        for j in range(n):
+            w[i, j] = -jacobian[i, j]
+        w[i, i] += diagonal
+    return bool(factorise(w, pivots))
+
+
+@njit(error_model="numpy", fastmath={"contract"}, forceinline=True)
+def step(
+    f: int, t: float, h: float, u: Any, p: Any, slopes: Any, ft: Any, w: Any, pivots: Any, k: Any, g: Any, unew: Any
+) -> None:
+    """One step of size `h` from (t, u) with slopes[0] = f(t, u), ft = df/dt there and the factors `w`.
+
+    Written out stage by stage: with few states the loops over stages would cost more than the work.
+    """
+    n = u.size
+    inverse = 1.0 / h
+    for i in range(n):
+        k[0, i] = slopes[0, i] + (h * D0) * ft[i]
+    solve_row(w, pivots, k, 0)
+    for i in range(n):
+        g[i] = u[i] + A2[0] * k[0, i]
+    call(f, t + NODES1 * h, g, p, k, 1 * n)
+    for i in range(n):
+        k[1, i] += (C2[0] * k[0, i]) * inverse + (h * D1) * ft[i]
+    solve_row(w, pivots, k, 1)
+    for i in range(n):
+        g[i] = u[i] + A3[0] * k[0, i] + A3[1] * k[1, i]
+    call(f, t + NODES2 * h, g, p, k, 2 * n)
+    for i in range(n):
+        k[2, i] += (C3[0] * k[0, i] + C3[1] * k[1, i]) * inverse + (h * D2) * ft[i]
+    solve_row(w, pivots, k, 2)
+    for i in range(n):
+        g[i] = u[i] + A4[0] * k[0, i] + A4[1] * k[1, i] + A4[2] * k[2, i]
+    call(f, t + NODES3 * h, g, p, k, 3 * n)
+    for i in range(n):
+        k[3, i] += (C4[0] * k[0, i] + C4[1] * k[1, i] + C4[2] * k[2, i]) * inverse + (h * D3) * ft[i]
+    solve_row(w, pivots, k, 3)
+    for i in range(n):
+        g[i] = u[i] + A5[0] * k[0, i] + A5[1] * k[1, i] + A5[2] * k[2, i] + A5[3] * k[3, i]
+    call(f, t + NODES4 * h, g, p, k, 4 * n)
+    for i in range(n):
+        k[4, i] += (C5[0] * k[0, i] + C5[1] * k[1, i] + C5[2] * k[2, i] + C5[3] * k[3, i]) * inverse + (h * D4) * ft[i]
+    solve_row(w, pivots, k, 4)
+    for i in range(n):
+        g[i] = u[i] + A6[0] * k[0, i] + A6[1] * k[1, i] + A6[2] * k[2, i] + A6[3] * k[3, i] + A6[4] * k[4, i]
+    call(f, t + h, g, p, k, 5 * n)
+    for i in range(n):
+        k[5, i] += (C6[0] * k[0, i] + C6[1] * k[1, i] + C6[2] * k[2, i] + C6[3] * k[3, i] + C6[4] * k[4, i]) * inverse
+    solve_row(w, pivots, k, 5)
+    for i in range(n):  # row 7 of A is row 6 and one more increment
+        g[i] += k[5, i]
+    call(f, t + h, g, p, k, 6 * n)
+    for i in range(n):
+        k[6, i] += (C7[0] * k[0, i] + C7[1] * k[1, i] + C7[2] * k[2, i] + C7[3] * k[3, i] + C7[4] * k[4, i] + C7[5] * k[5, i]) * inverse
+    solve_row(w, pivots, k, 6)
+    for i in range(n):  # row 8 of A is row 7 and one more increment
+        g[i] += k[6, i]
+    call(f, t + h, g, p, k, 7 * n)
+    for i in range(n):
+        k[7, i] += (C8[0] * k[0, i] + C8[1] * k[1, i] + C8[2] * k[2, i] + C8[3] * k[3, i] + C8[4] * k[4, i] + C8[5] * k[5, i] + C8[6] * k[6, i]) * inverse
+    solve_row(w, pivots, k, 7)
+    for i in range(n):
+        unew[i] = g[i] + k[STAGES - 1, i]
+
+
+@njit(error_model="numpy", fastmath={"contract", "reassoc"})
+def error(u: Any, unew: Any, k: Any, rtol: Any, atol: Any) -> float:
+    """Root mean square of the local error over its tolerance."""
+    n = u.size
+    total = 0.0
+    for i in range(n):
+        e = k[STAGES - 1, i] / (atol[i] + rtol[i] * max(abs(u[i]), abs(unew[i])))
+        total += e * e
+    return float(np.sqrt(total / n))
+
+
+@njit(error_model="numpy", fastmath={"contract"})
+def interpolant(u: Any, unew: Any, k: Any, poly: Any) -> None:
+    """Coefficients (5, n) of u(t + theta h) = sum_q poly[q] theta**q."""
+    for i in range(u.size):
+        x = 0.0
+        y = 0.0
+        z = 0.0
+        for j in range(STAGES):
+            x += H[0, j] * k[j, i]
+            y += H[1, j] * k[j, i]
+            z += H[2, j] * k[j, i]
+        poly[0, i] = u[i]
+        poly[1, i] = unew[i] - u[i] + x
+        poly[2, i] = y - x
+        poly[3, i] = z - y
+        poly[4, i] = -z
+
+
+@njit(error_model="numpy", fastmath={"contract"})
+def step_with_sensitivities(
+    fjp: int,
+    djp: int,
+    t: float,
+    h: float,
+    u: Any,
+    p: Any,
+    start: Any,
+    ft: Any,
+    w: Any,
+    pivots: Any,
+    k: Any,
+    g: Any,
+    unew: Any,
+    columns: Any,
+    s: Any,
+    ks: Any,
+    gs: Any,
+    snew: Any,
+    buffer: Any,
+    second: Any,
+    direction: Any,
+) -> None:
+    """The same step, differentiated exactly: columns `s` (n, m) ride along.
+
+    Differentiating W k_i = r_i gives W dk_i = dr_i + dJ k_i; by symmetry of second
+    derivatives dJ k_i + h d_i d(df/dt) is one directional derivative of (J, df/dp)
+    along (k_i, h d_i), which `djp` supplies.  `start` holds f, J and df/dp at (t, u).
+    """
+    n = u.size
+    m = columns.size
+    size = n * m
+    inverse = 1.0 / h
+    for stage in range(STAGES):
+        slope = h * D[stage]
+        if stage == 0:
+            for i in range(n):
+                k[0, i] = start[i] + slope * ft[i]
+            derivative_columns(start, n, columns, s, ks, 0)
+        else:
+            for i in range(n):
+                total = u[i]
+                for j in range(stage):
+                    total += A[stage, j] * k[j, i]
+                g[i] = total
+            for i in range(size):
+                total = s[i]
+                for j in range(stage):
+                    total += A[stage, j] * ks[j, i]
+                gs[i] = total
+            call(fjp, t + NODES[stage] * h, g, p, buffer, 0)
+            for i in range(n):
+                total = 0.0
+                for j in range(stage):
+                    total += COUPLING[stage, j] * k[j, i]
+                k[stage, i] = buffer[i] + total * inverse + slope * ft[i]
+            derivative_columns(buffer, n, columns, gs, ks, stage)
+            for i in range(size):
+                total = 0.0
+                for j in range(stage):
+                    total += COUPLING[stage, j] * ks[j, i]
+                ks[stage, i] += total * inverse
+        solve_row(w, pivots, k, stage)
+        for i in range(n):
+            direction[i] = k[stage, i]
+        direction[n] = slope
+        call_along(djp, t, u, p, direction, second, 0)
+        add_second_order(second, n, columns, s, ks, stage)
+        solve_columns(w, pivots, ks, stage, m)
+    for i in range(n):
+        unew[i] = g[i] + k[STAGES - 1, i]
+    for i in range(size):
+        snew[i] = gs[i] + ks[STAGES - 1, i]
