@@ -17,6 +17,7 @@ from typing import Any
 
 import click
 
+from . import __version__
 from .errors import SciMLError
 
 COMMANDS = {
@@ -89,7 +90,7 @@ def _report(error: Exception, text: str, args: Sequence[str]) -> None:
         {
             "error": {
                 "type": type(error).__name__,
-                "message": getattr(error, "message", message),
+                "message": getattr(error, "message", None) or message,
                 "file": getattr(error, "filename", None),
                 "line": getattr(error, "line", None),
                 "column": getattr(error, "column", None),
@@ -100,7 +101,7 @@ def _report(error: Exception, text: str, args: Sequence[str]) -> None:
 
 
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="sciml-dsl", message="%(prog)s %(version)s")
+@click.version_option(__version__, message="%(prog)s %(version)s")
 def main() -> None:
     """Equations with unknown terms in, formulas out.
 
