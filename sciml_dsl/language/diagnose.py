@@ -1,0 +1,316 @@
+"""Why a text does not parse, in the user's words.
+
+Takes the tokens, the index of the one the parser could not use, and the
+terminals it could have used; gives a `Complaint`.  Mistakes that people bring
+from other languages are recognised first; otherwise the message says what was
+expected at that place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+from .ast import Span
+from .complaint import Complaint
+from .names import RESERVED_WORDS
+from .tokens import OPERAND_END, Token
+
+_OPERAND = frozenset({"NUMBER", "NAME", "PRIMED", "_LPAR", "COEFFICIENT", "_ROOT", "_MACRO"})
+_KEYWORDS = {kind: word for word, kind in RESERVED_WORDS.items()}
+_EXPECTED = {
+    "_EQ": "`=`",
+    "EQUALS": "`=`",
+    "_COLON": "`:`",
+    "_RPAR": "`)`",
+    "_RSQB": "`]`",
+    "_LSQB": "`[`",
+    "_LPAR": "`(`",
+    "_RBRACE": "`}`",
+    "_COMMA": "`,`",
+    "_THEN": "`then`",
+    "_ELSE": "`else`",
+    "_IN": "`in [lower, upper]`",
+    "BEGIN": "`begin`",
+    "_END": "`end`",
+    "_ARROW": "`->`",
+    "_LBRACE": "`{`",
+    "TERMINATE": "`terminate`",
+    "AUGMENT": "`+=`",
+    "_SEP": "the end of the statement",
+}
+
+
+class _Place:
+    """The statement around the token that does not fit."""
+
+    def __init__(self, tokens: list[Token], index: int, accepts: Collection[str]) -> None:
+        self.tokens = tokens
+        self.index = index
+        self.accepts = accepts
+        self.token = tokens[index] if index < len(tokens) else Token("_SEP", "", *(2 * (_end(tokens),)))
+        first = index
+        while first > 0 and tokens[first - 1].type not in ("_SEP", "BEGIN"):
+            first -= 1
+        self.head = tokens[first] if first < len(tokens) else self.token
+        self.before = tokens[index - 1] if index > first else None
+        self.after = tokens[index + 1] if index + 1 < len(tokens) else None
+        last = index
+        while last < len(tokens) and tokens[last].type != "_SEP":
+            last += 1
+        self.statement = tokens[first:last]
+        self.seen = tokens[first:index]
+
+    def has(self, kind: str) -> bool:
+        return any(token.type == kind for token in self.statement)
+
+
+def _end(tokens: list[Token]) -> int:
+    return tokens[-1].end if tokens else 0
+
+
+def diagnose(tokens: list[Token], index: int, accepts: Collection[str]) -> Complaint:
+    """The complaint about `tokens[index]`, where only the terminals `accepts` could stand."""
+    place = _Place(tokens, index, accepts)
+    for rule in _RULES:
+        complaint = rule(place)
+        if complaint is not None:
+            return complaint
+    return _general(place)
+
+
+def _foreign_statement(p: _Place) -> Complaint | None:
+    """Statements of Python, Julia, C and their like."""
+    head = p.head
+    if head.type != "NAME" or p.before is not head:
+        return None
+    hint = _FOREIGN.get(head.value)
+    if hint is None or p.token.type not in ("NAME", "PRIMED", "NUMBER", "_SEP", "_COLON", *_KEYWORDS):
+        return None
+    return Complaint(f"`{head.value}` is not a statement of this language", head.span, hint)
+
+
+_FOREIGN = {
+    "def": "write a function as f(a, b) = a*b",
+    "function": "write a function as f(a, b) = a*b",
+    "return": "write a function as f(a, b) = a*b, without `return`",
+    "lambda": "write a function as f(a, b) = a*b",
+    "import": "all functions of the language are built in; nothing is imported",
+    "using": "all functions of the language are built in; nothing is imported",
+    "for": "write one equation for each state",
+    "while": "equations hold at all times; changes at moments are events: when x < 1: y += 1",
+    "let": "leave `let` out: write name = expression",
+    "var": "write x' = ... for a state, `param k = 1` for a parameter",
+    "double": "types are not declared; write `param k = 1` or x' = ...",
+    "float": "types are not declared; write `param k = 1` or x' = ...",
+    "parameter": "write `param k = 1`",
+    "parameters": "write `param a = 1, b = 2`",
+    "params": "write `param a = 1, b = 2`",
+    "constant": "write `const g = 9.81`",
+    "constants": "write `const g = 9.81`",
+    "state": "an equation x' = ... makes x a state; its initial value is x(0) = 1",
+    "states": "an equation x' = ... makes x a state; its initial value is x(0) = 1",
+    "variable": "an equation x' = ... makes x a state",
+    "init": "write initial values as x(0) = 1",
+    "initial": "write initial values as x(0) = 1",
+    "network": "write `neural U(x, y) -> 1`",
+    "nn": "write `neural U(x, y) -> 1`",
+    "begin": "`begin ... end` belongs to @ode_def Name begin ... end a b c",
+    "end": "`end` belongs to @ode_def Name begin ... end a b c",
+    "event": "write `when x < 1: y += 1` or `at 5: y += 1`",
+    "on": "write `when x < 1: y += 1` or `at 5: y += 1`",
+}
+
+
+def _event_without_colon(p: _Place) -> Complaint | None:
+    if p.head.type == "NAME" and p.head.value in ("when", "at", "every") and not p.has("_COLON") and len(p.seen) == 1:
+        return Complaint(
+            f"the `:` of `{p.head.value}` is missing",
+            p.head.span,
+            {
+                "when": "write when x < 0.1: y += 1",
+                "at": "write at 5: A += 100",
+                "every": "write every 24 from 0 until 240: A += dose",
+            }[p.head.value],
+        )
+    return None
+
+
+def _assignment_sign(p: _Place) -> Complaint | None:
+    """`==`, `:=`, `<-` and `->` where `=` is meant; `=` where `==` is meant."""
+    token, after = p.token, p.after
+    event = p.head.type in ("_WHEN", "_AT", "_EVERY")
+    if token.type == "_COLON" and after is not None and after.type == "_EQ":
+        return Complaint("`:=` is not used here", Span(token.start, after.end), "write `=`")
+    if token.type == "_EQ":
+        if event and not any(t.type == "_COLON" for t in p.seen):
+            return Complaint("`=` inside a condition", token.span, "write `==` to compare, or a crossing such as x > 1")
+        if any(t.type in ("_IF", "COMPARE", "AND", "OR") for t in p.seen):
+            return Complaint("`=` inside an expression", token.span, "write `==` to compare")
+        if any(t.type == "_EQ" for t in p.seen) and p.head.type not in ("_PARAM", "_CONST", "_NEURAL"):
+            return Complaint(
+                "a second `=` in one statement",
+                token.span,
+                "put every equation on a line of its own, or separate with `;`; compare with `==`",
+            )
+    if token.type == "_SEP" and not p.has("_EQ") and not event:
+        for other in p.statement:
+            if other.type == "COMPARE" and other.value == "==":
+                return Complaint("`==` compares; it does not define", other.span, "write `=`")
+    if token.type in ("_ARROW", "FATARROW") and p.head.type not in ("_NEURAL",):
+        return Complaint(f"`{token.value}` has no meaning here", token.span, "write `=`")
+    if token.type == "AUGMENT" and not event:
+        return Complaint(
+            f"`{token.value}` is only used in events", token.span, "write when x < 1: y += 1, or an equation y' = ..."
+        )
+    return None
+
+
+def _missing_sign(p: _Place) -> Complaint | None:
+    """Two operands side by side."""
+    before, token = p.before, p.token
+    if before is None or before.type not in OPERAND_END or token.type not in _OPERAND:
+        return None
+    whole = Span(before.start, token.end)
+    left, right = before.value, token.value
+    if p.head.type in ("_PARAM", "_CONST") and before.type != "_RSQB" and token.type == "NAME":
+        if token.value == "in":
+            return Complaint("bounds are written in brackets", token.span, "write param k = 1 in [0, 10]")
+        return Complaint(
+            f"`{left} {right}`: a comma or operator is missing",
+            whole,
+            "separate parameters by commas: param a = 1, b = 2",
+        )
+    if token.start > 0 and before.type == "NUMBER" and before.end < token.start:
+        shown = f"{left}*{right}" if token.type != "_LPAR" else f"{left}*(...)"
+        return Complaint("an operator is missing between these", whole, f"write {shown}")
+    if before.type == "_RPAR" and token.type == "_LPAR":
+        return Complaint("an operator is missing between `)` and `(`", whole, "write (...)*(...)")
+    if not p.has("_EQ") and p.seen and p.seen[0].type in ("NAME", "PRIMED") and len(p.seen) == 1:
+        return Complaint(f"`{left} {right}` is not a statement", whole, _statement_hint(left))
+    left = "(...)" if before.type == "_RPAR" else left
+    right = "(...)" if token.type == "_LPAR" else right
+    return Complaint("an operator is missing between these", whole, f"write {left}*{right} for a product")
+
+
+def _statement_hint(word: str) -> str:
+    from ..errors import suggest
+
+    close = suggest(word, ["model", "param", "const", "neural", "when", "at", "every"])
+    return close or "write x' = ... for an equation, name = ... for a definition, `param k = 1` for a parameter"
+
+
+def _no_equation(p: _Place) -> Complaint | None:
+    """A statement that ends before its `=`."""
+    if p.token.type != "_SEP" or "_EQ" not in p.accepts or p.has("_EQ"):
+        return None
+    if p.head.type == "PRIMED" and len(p.statement) == 1:
+        return Complaint(f"`{p.head.value}` has no right-hand side", p.head.span, f"write {p.head.value} = ...")
+    if p.head.type == "_CONST":
+        return Complaint("a constant needs a value", p.head.span, "write const g = 9.81")
+    if len(p.statement) == 1 and p.head.type == "NAME" and p.head.value == "end":
+        return Complaint("this `end` belongs to no `begin`", p.head.span)
+    if len(p.statement) == 1 and p.head.type == "NAME" and p.head.value == "terminate":
+        return Complaint("`terminate` belongs to an event", p.head.span, "write when x < 0: terminate")
+    start = p.statement[0].start if p.statement else p.token.start
+    return Complaint(
+        "this is not a statement: there is no `=`",
+        Span(start, p.statement[-1].end if p.statement else start),
+        "write x' = ... for an equation, name = ... for a definition, `param k = 1` for a parameter",
+    )
+
+
+def _conditional(p: _Place) -> Complaint | None:
+    """`if` without `then` or `else`, or in the middle of a sum."""
+    token = p.token
+    if token.type == "_IF":
+        return Complaint(
+            "`if` inside a larger expression", token.span, "put it in parentheses: 1 + (if c then a else b)"
+        )
+    open_if = any(t.type == "_IF" for t in p.seen)
+    if open_if and "_THEN" in p.accepts and token.type in ("_COLON", "_SEP", "_ELSE"):
+        return Complaint("`if` without `then`", token.span, "write if c then a else b")
+    if open_if and "_ELSE" in p.accepts and token.type in ("_COLON", "_SEP"):
+        return Complaint("`if ... then ...` without `else`", token.span, "an expression needs both: if c then a else b")
+    return None
+
+
+def _reserved_word(p: _Place) -> Complaint | None:
+    """`if`, `and`, `not` ... used as a name."""
+    word = _KEYWORDS.get(p.token.type)
+    if word is None or "NAME" not in p.accepts:
+        return None
+    return Complaint(f"`{word}` is a word of the language, not a name", p.token.span, "choose another name")
+
+
+def _options(p: _Place) -> Complaint | None:
+    if p.head.type == "_NEURAL":
+        return Complaint(
+            f"{_found(p.token)} does not fit in the declaration of a network",
+            p.token.span,
+            "write neural U(x, y) -> 1 { hidden = [16, 16], activation = tanh }",
+        )
+    if p.head.type == "_PARAM" and p.token.type in ("COMPARE", "_LPAR", "_COLON"):
+        return Complaint(
+            f"{_found(p.token)} does not fit in the declaration of a parameter",
+            p.token.span,
+            "write param k = 1 in [0, 10] log, separated by commas; default and bounds may be left out",
+        )
+    return None
+
+
+def _literal(p: _Place) -> Complaint | None:
+    if p.token.type == "_LSQB" and ("NAME" in p.accepts or p.before is not None):
+        return Complaint(
+            "a list has no meaning here",
+            p.token.span,
+            "values are scalars: write one equation or parameter for each element",
+        )
+    if p.token.type == "_LBRACE":
+        return Complaint(
+            "`{` has no meaning here", p.token.span, "braces hold the options of `neural U(x) -> 1 { ... }`"
+        )
+    if p.token.type == "JULIA":
+        return Complaint(f"`{p.token.value}` has no meaning here", p.token.span)
+    return None
+
+
+_RULES: tuple[Callable[[_Place], Complaint | None], ...] = (
+    _foreign_statement,
+    _event_without_colon,
+    _assignment_sign,
+    _conditional,
+    _reserved_word,
+    _options,
+    _missing_sign,
+    _no_equation,
+    _literal,
+)
+
+
+def _found(token: Token) -> str:
+    if token.type == "_SEP":
+        return "the end of the statement"
+    return f"`{token.value}`" if token.value else "this"
+
+
+def _general(p: _Place) -> Complaint:
+    wanted = []
+    if "NAME" in p.accepts:
+        wanted.append("a value" if "NUMBER" in p.accepts else "a name")
+    elif "NUMBER" in p.accepts:
+        wanted.append("a number")
+    if "TIMES" in p.accepts and "_SEP" not in p.accepts:
+        wanted.append("an operator")
+    wanted.extend(shown for kind, shown in _EXPECTED.items() if kind in p.accepts and shown not in wanted)
+    expected = f"expected {_either(wanted)}" if wanted else None
+    span = p.token.span
+    if p.token.type == "_SEP" and p.before is not None:
+        span = p.before.span
+        return Complaint(
+            "the statement ends too early" + (f" behind `{p.before.value}`" if p.before.value else ""), span, expected
+        )
+    return Complaint(f"{_found(p.token)} does not fit here", span, expected)
+
+
+def _either(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " or " + words[-1]

@@ -1,0 +1,148 @@
+"""Which names are keywords, statement by statement.
+
+A finished statement's tokens come in; names at a keyword's place change their
+type.  Everywhere else the same words stay names: `at' = -k*at` is an equation
+of a state called `at`.  Statements of constructions that are reserved but not
+built are recognised here, because some of them (`u[i]' = ... for i in 1..N`,
+`S + I --β--> 2 I`) have signs the grammar does not know.
+"""
+
+from __future__ import annotations
+
+from ..errors import ReservedError
+from .complaint import Complaint
+from .tokens import CLOSING, OPENING, OPERAND_END, Token
+
+_DECLARATIONS = {"model": "_MODEL", "param": "_PARAM", "const": "_CONST", "neural": "_NEURAL"}
+_EVENTS = {"when": "_WHEN", "at": "_AT", "every": "_EVERY"}
+_RESERVED = {
+    "wiener": ("stochastic equations (`wiener`)", "leave the noise out, or write it as an input of known form in t"),
+    "history": ("delay equations (`history`)", "replace the delay by a chain of states, x1' = (x - x1)/τ"),
+    "jump": ("random jumps (`jump`)", "write their mean as a rate, or a fixed change as `at 5: S -= 1`"),
+    "reaction": ("reactions", "write the rates out: S' = -β*S*I; I' = β*S*I"),
+    "input": ("inputs from a table (`input`)", "write the input as a formula in t, or as `at time: x += dose`"),
+}
+
+
+def mark_statement(tokens: list[Token], first: int) -> None:
+    """Turn names of the statement `tokens[first:]` into keywords where they stand as such."""
+    head = tokens[first]
+    if head.type == "NAME" and len(tokens) > first + 1:
+        word, second = head.value, tokens[first + 1].type
+        if word in _DECLARATIONS:
+            if second in ("NAME", "PRIMED") or second in ("_IF", "AND", "OR", "NOT", "_THEN", "_ELSE"):
+                head.type = _DECLARATIONS[word]
+                if word == "param":
+                    _mark_parameters(tokens, first)
+        elif word in _EVENTS:
+            colon = _colon(tokens, first)
+            if colon is not None:
+                head.type = _EVENTS[word]
+                if word == "every":
+                    _mark_every(tokens, first, colon)
+                _mark_terminate(tokens, colon)
+        elif word in _RESERVED:
+            reserved_statement(tokens, first)
+    _refuse_arrays(tokens, first)
+
+
+def reserved_statement(tokens: list[Token], first: int, found: str | None = None) -> None:
+    """Raise `ReservedError` if the statement uses a word kept for later.
+
+    `found` is a character that cannot be read and ends the statement early.
+    """
+    head = tokens[first]
+    if head.type != "NAME" or head.value not in _RESERVED:
+        return
+    second = tokens[first + 1].type if len(tokens) > first + 1 else None
+    if second in ("_EQ", "AUGMENT", "_LPAR", None) and not (second is None and found):
+        return
+    if head.value == "jump" and second not in ("NAME", "PRIMED") and _colon(tokens, first) is None:
+        return
+    what, instead = _RESERVED[head.value]
+    raise Complaint(f"{what} are not built yet", head.span, instead, ReservedError)
+
+
+def _colon(tokens: list[Token], first: int) -> int | None:
+    """Index of the `:` that ends an event's head, or None where this is no event."""
+    second = tokens[first + 1].type
+    if second in ("_EQ", "AUGMENT"):
+        return None
+    depth = questions = 0
+    for i in range(first + 1, len(tokens)):
+        kind = tokens[i].type
+        if kind in OPENING:
+            depth += 1
+        elif kind in CLOSING:
+            depth -= 1
+        elif depth == 0:
+            if kind == "_EQ" and second == "_LPAR":
+                return None
+            if kind == "_QUERY":
+                questions += 1
+            elif kind == "_COLON":
+                if not questions:
+                    return i
+                questions -= 1
+    return None
+
+
+def _mark_parameters(tokens: list[Token], first: int) -> None:
+    depth = 0
+    last = len(tokens) - 1
+    for i in range(first + 2, len(tokens)):
+        token = tokens[i]
+        if token.type in OPENING:
+            depth += 1
+        elif token.type in CLOSING:
+            depth -= 1
+        elif depth == 0 and token.type == "NAME":
+            before = tokens[i - 1].type
+            after = tokens[i + 1] if i < last else None
+            if token.value == "in" and before in OPERAND_END and after is not None:
+                logarithmic = after.value == "log" and i + 2 <= last and tokens[i + 2].type == "_LSQB"
+                if after.type == "_LSQB" or logarithmic:
+                    token.type = "_IN"
+                    if logarithmic:
+                        after.type = "LOG"
+            elif token.value == "log" and before in OPERAND_END and (after is None or after.type == "_COMMA"):
+                token.type = "LOG"
+
+
+def _mark_every(tokens: list[Token], first: int, colon: int) -> None:
+    depth = 0
+    for i in range(first + 2, colon):
+        token = tokens[i]
+        if token.type in OPENING:
+            depth += 1
+        elif token.type in CLOSING:
+            depth -= 1
+        elif depth == 0 and token.type == "NAME" and tokens[i - 1].type in OPERAND_END:
+            if token.value == "from":
+                token.type = "_FROM"
+            elif token.value == "until":
+                token.type = "_UNTIL"
+
+
+def _mark_terminate(tokens: list[Token], colon: int) -> None:
+    for i in range(colon + 1, len(tokens)):
+        token = tokens[i]
+        if token.type == "NAME" and token.value == "terminate" and tokens[i - 1].type in ("_COLON", "_COMMA"):
+            last = i + 1 == len(tokens)
+            if last or tokens[i + 1].type == "_COMMA":
+                token.type = "TERMINATE"
+
+
+def _refuse_arrays(tokens: list[Token], first: int) -> None:
+    for i in range(first + 1, len(tokens)):
+        token, before = tokens[i], tokens[i - 1]
+        loop = token.type == "NAME" and token.value == "for" and before.type in OPERAND_END and i + 1 < len(tokens)
+        if (token.type == "_LSQB" and before.type in ("NAME", "PRIMED")) or (
+            loop and tokens[i + 1].type == "NAME" and tokens[first].type == "NAME"
+        ):
+            raise Complaint(
+                "arrays (`u[i]`, `for i in 1..N`) are not built yet",
+                before.span if token.type == "_LSQB" else token.span,
+                "write one state for each element: u1' = ...; u2' = ...; the outputs of a network are U(x, y)[1]",
+                ReservedError,
+            )

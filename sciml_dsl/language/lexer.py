@@ -1,0 +1,316 @@
+"""Text -> tokens, with what the grammar cannot know.
+
+Takes the text and the patterns of the grammar's terminals; gives a flat list of
+tokens.  Here it is decided where statements end (a newline or `;` outside
+brackets, unless the line clearly goes on), which names are keywords at their
+place (`param`, `at`, `in`, `end` ... are ordinary names elsewhere), and where a
+number stands right before a name or parenthesis (`2x`).  Brackets are checked
+here, so that a missing one is reported where it was opened.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from .ast import Span
+from .complaint import Complaint
+from .keywords import mark_statement, reserved_statement
+from .names import RESERVED_WORDS, normalise, split_primes
+from .tokens import Token
+
+MAX_NESTING = 500
+
+_ORDER = (
+    "WS COMMENT NEWLINE NUMBER PRIMED NAME FATARROW _ARROW COMPARE AUGMENT POW PLUS MINUS TIMES DIVIDE "
+    "_EQ _COMMA _LPAR _RPAR _LSQB _RSQB _LBRACE _RBRACE SEMICOLON _COLON _QUERY _ROOT _MACRO"
+).split()
+_CLOSES = {"_RPAR": "_LPAR", "_RSQB": "_LSQB", "_RBRACE": "_LBRACE"}
+_OPENS = frozenset(_CLOSES.values())
+_GOES_ON_AFTER = frozenset(
+    "PLUS MINUS TIMES DIVIDE POW COMPARE AND OR NOT _IF _THEN _ELSE _EQ AUGMENT _COMMA _COLON _QUERY _ARROW "
+    "FATARROW _ROOT COEFFICIENT _MACRO".split()
+)
+_GOES_ON_BEFORE = frozenset("PLUS MINUS TIMES DIVIDE POW COMPARE AND OR _THEN _ELSE _EQ _QUERY _LBRACE _ARROW".split())
+_JULIA_ONLY = {"&&": "AND", "||": "OR", "!": "NOT", "//": "DIVIDE"}
+_BLOCK_COMMENT = re.compile(r"#=|=#|#")
+
+
+def scanner(patterns: Mapping[str, str]) -> re.Pattern[str]:
+    """One regular expression out of the patterns of the grammar's terminals."""
+    parts = [f"(?P<{name}>{patterns[name]})" for name in _ORDER]
+    julia = r"(?P<JULIA>&&|\|\||!(?!=)|//)"
+    parts.insert(_ORDER.index("DIVIDE"), julia)
+    return re.compile("|".join((*parts, r"(?P<BAD>.)")), re.DOTALL)
+
+
+def tokenize(text: str, pattern: re.Pattern[str]) -> list[Token]:
+    """All tokens of `text`; every statement is followed by one `_SEP`.
+
+    Raises `Complaint` for characters, brackets and numbers that cannot be meant.
+    """
+    return _Lexer(text, pattern).run()
+
+
+class _Lexer:
+    def __init__(self, text: str, pattern: re.Pattern[str]) -> None:
+        self.text = text
+        self.pattern = pattern
+        self.tokens: list[Token] = []
+        self.open: list[Token] = []
+        self.first = 0  # index of the first token of the statement
+        self.macro: Token | None = None  # the @ode_def being read
+        self.place = "native"  # native | header (@ode_def Name begin) | block | tail (behind end)
+        self.line_ended = False
+
+    def run(self) -> list[Token]:
+        for match in self.pattern.finditer(_without_block_comments(self.text)):
+            kind = match.lastgroup
+            if kind == "WS" or kind == "COMMENT":
+                continue
+            assert kind is not None
+            if kind == "NEWLINE":
+                self.line_ended = not self.open
+                continue
+            if kind == "SEMICOLON":
+                self.semicolon(match.start())
+                continue
+            token = Token(kind, match.group(), match.start(), match.end())
+            if kind == "NAME":
+                token.type = RESERVED_WORDS.get(token.value, "NAME")
+                token.value = normalise(token.value)
+            elif kind == "PRIMED":
+                base, order = split_primes(token.value)
+                token.value = normalise(base) + "'" * order
+            elif kind == "JULIA":
+                self.julia(token)
+            elif kind == "BAD":
+                self.bad(token)
+            if self.line_ended:
+                self.line_ended = False
+                if not self.goes_on(token):
+                    self.end_statement(token.start)
+            self.add(token)
+        self.finish()
+        return self.tokens
+
+    def goes_on(self, token: Token) -> bool:
+        """Whether the statement before a newline continues with `token` on the next line."""
+        if self.first == len(self.tokens) or self.place == "header":
+            return True
+        return self.tokens[-1].type in _GOES_ON_AFTER or token.type in _GOES_ON_BEFORE
+
+    def add(self, token: Token) -> None:
+        tokens, kind = self.tokens, token.type
+        last = tokens[-1] if tokens else None
+        if kind in _OPENS:
+            if len(self.open) >= MAX_NESTING:
+                raise Complaint(
+                    f"brackets are nested more than {MAX_NESTING} deep",
+                    token.span,
+                    "name the inner parts: part = ...",
+                )
+            self.open.append(token)
+        elif kind in _CLOSES:
+            self.close(token)
+        if last is not None and last.type == "NUMBER" and last.end == token.start:
+            self.adjacent(last, token)
+        if kind == "NAME":
+            if self.place == "header":
+                kind = token.type = self.header_word(token)
+            elif self.place == "block" and not self.open and token.value == "end":
+                if self.first < len(tokens):
+                    self.end_statement(token.start)
+                token.type = "_END"
+                self.place = "tail"
+        elif kind == "_MACRO":
+            if self.macro is not None and self.place != "native":
+                raise Complaint("an @ode_def cannot stand inside another", token.span)
+            self.macro = token
+            self.place = "header"
+        elif kind == "_EQ" and self.place == "tail":
+            token.type = "EQUALS"
+        tokens.append(token)
+        if kind == "BEGIN":
+            self.place = "block"
+            self.first = len(tokens)
+
+    def header_word(self, token: Token) -> str:
+        if token.value == "begin":
+            return "BEGIN"
+        if self.tokens[-1].type == "_MACRO":
+            return "NAME"
+        raise Complaint("`begin` is missing behind @ode_def", token.span, "write @ode_def Name begin ... end a b c")
+
+    def semicolon(self, start: int) -> None:
+        if self.open:
+            bracket = self.open[-1]
+            raise Complaint(
+                f"`;` inside `{bracket.value}`",
+                Span(start, start + 1),
+                f"close the `{bracket.value}` first, or separate with a comma",
+            )
+        if self.first < len(self.tokens):
+            self.end_statement(start)
+
+    def end_statement(self, position: int) -> None:
+        """Close the statement that began at `self.first`: mark its keywords, add `_SEP`."""
+        if self.place == "header":
+            return
+        if self.place != "tail":
+            mark_statement(self.tokens, self.first)
+        else:
+            self.place = "native"
+        self.tokens.append(Token("_SEP", "", position, position))
+        self.first = len(self.tokens)
+
+    def finish(self) -> None:
+        end = len(self.text)
+        if self.open:
+            bracket = self.open[-1]
+            raise Complaint(f"this `{bracket.value}` is never closed", bracket.span)
+        if self.place in ("header", "block"):
+            assert self.macro is not None
+            word = "begin" if self.place == "header" else "end"
+            raise Complaint(
+                f"this @ode_def has no `{word}`", self.macro.span, "write @ode_def Name begin ... end a b c"
+            )
+        if self.first < len(self.tokens):
+            self.end_statement(end)
+
+    # ------------------------------------------------------------ brackets and numbers
+
+    def close(self, token: Token) -> None:
+        if not self.open:
+            raise Complaint(f"`{token.value}` closes nothing: no bracket is open here", token.span)
+        opening = self.open.pop()
+        if opening.type != _CLOSES[token.type]:
+            raise Complaint(
+                f"`{token.value}` does not close the `{opening.value}` opened before it",
+                token.span,
+                "every bracket is closed by its own kind, innermost first",
+            )
+
+    def adjacent(self, number: Token, token: Token) -> None:
+        """A number with something glued to it: `2x`, `2(x + y)`, `1.2.3`, `1_000`, `0x1F`."""
+        if token.type == "NUMBER":
+            raise Complaint(
+                f"`{number.value}{token.value}` is not a number",
+                Span(number.start, token.end),
+                "write it as 1.5 or 2e-3",
+            )
+        if token.type not in ("NAME", "PRIMED", "_LPAR", "_ROOT"):
+            return
+        whole = Span(number.start, token.end)
+        if token.value.startswith("_"):
+            digits = number.value + token.value.replace("_", "")
+            raise Complaint(f"`{number.value}{token.value}` is not a number", whole, f"write {digits}")
+        if number.value == "0" and re.fullmatch(r"[xX][0-9a-fA-F]+|[bB][01]+|[oO][0-7]+", token.value):
+            raise Complaint("numbers are decimal here", whole, f"write {int(number.value + token.value, 0)}")
+        before = self.tokens[-2] if len(self.tokens) > 1 else None
+        if before is not None and self.place == "native":
+            if before.type in ("PLUS", "MINUS") and len(self.tokens) > 2 and self.tokens[-3].type == "POW":
+                before = self.tokens[-3]
+            if before.type in ("DIVIDE", "POW"):
+                end = "...)" if token.type == "_LPAR" else f"{token.value})"
+                raise Complaint(
+                    f"`{before.value}{number.value}{token.value}` can be read in two ways",
+                    Span(before.start, token.end),
+                    f"write {before.value}({number.value}*{end} or put the product apart with `*`",
+                )
+        number.type = "COEFFICIENT"
+
+    # ------------------------------------------------------------ characters
+
+    def julia(self, token: Token) -> None:
+        if self.place == "block":
+            token.type = _JULIA_ONLY[token.value]
+            return
+        hints = {
+            "&&": "write `and`",
+            "||": "write `or`",
+            "!": "write `not`",
+            "//": "write `/`; for whole division write floor(a/b)",
+        }
+        raise Complaint(f"`{token.value}` is not an operator of this language", token.span, hints[token.value])
+
+    def bad(self, token: Token) -> None:
+        char = token.value
+        head = self.tokens[self.first] if self.first < len(self.tokens) else None
+        if head is not None:
+            reserved_statement(self.tokens, self.first, found=char)
+        raise Complaint(f"the character {_shown(char)} has no meaning here", token.span, _CHARACTERS.get(char))
+
+
+_CHARACTERS = {
+    "&": "write `and`",
+    "|": "write abs(x) for an absolute value, `or` between conditions",
+    "%": "write mod(a, b) for a remainder; comments begin with `#`",
+    "@": "the only macro of this language is @ode_def Name begin ... end a b c",
+    '"': "names and numbers are written without quotes",
+    "“": "names and numbers are written without quotes",
+    "”": "names and numbers are written without quotes",
+    "'": "a prime belongs right behind a name: x'",
+    "`": "names are written without quotes",
+    "$": "formulas are written without $",
+    "\\": "write Greek letters as such (α) or spelled out (alpha), and functions without backslash",
+    ".": "a dot belongs to a number (0.5); write x^2 and x*y without dots",
+    "~": "write `=` between the two sides of an equation",
+    "÷": "write `/`",
+    "±": "choose a sign",
+    "∞": "write inf",
+    "∂": "write x' or dx/dt; partial derivatives are not part of this language",
+    "∇": "spatial derivatives are not part of this language",
+    "⩵": "write `==`",
+    "≈": "write `=`",
+    "–": "this is a dash; write the minus sign `-`",
+    "—": "this is a dash; write the minus sign `-`",
+    "∫": "write the integral as a state: I' = integrand; I(0) = 0",
+    "∑": "write the sum out",
+    "Σ": "write the sum out",
+}
+
+
+def _shown(char: str) -> str:
+    return f"`{char}`" if char.isprintable() else f"U+{ord(char):04X}"
+
+
+def _without_block_comments(text: str) -> str:
+    """`text` with Julia's `#= ... =#` replaced by spaces of the same length."""
+    if "#=" not in text:
+        return text
+    parts: list[str] = []
+    position = 0
+    while True:
+        start = text.find("#", position)
+        if start < 0:
+            break
+        if not text.startswith("#=", start) or _is_banner(text, start):
+            line = text.find("\n", start)
+            line = len(text) if line < 0 else line
+            parts.append(text[position:line])
+            position = line
+            continue
+        end = _end_of_block_comment(text, start)
+        parts.append(text[position:start])
+        parts.append(" " * (end - start))
+        position = end
+    parts.append(text[position:])
+    return "".join(parts)
+
+
+def _is_banner(text: str, start: int) -> bool:
+    """A line such as `#======== Equations` that opens no comment: nothing closes it."""
+    return text.startswith("#==", start) and text.find("=#", start + 2) < 0
+
+
+def _end_of_block_comment(text: str, start: int) -> int:
+    depth = 0
+    for match in _BLOCK_COMMENT.finditer(text, start):
+        if match.group() == "#=":
+            depth += 1
+        elif match.group() == "=#":
+            depth -= 1
+            if depth == 0:
+                return match.end()
+    raise Complaint("this comment `#=` is never closed by `=#`", Span(start, start + 2))

@@ -1,0 +1,79 @@
+"""`parse`: text -> `Document`.
+
+Tokens of the lexer are fed one by one to lark's LALR parser, whose reductions
+build the statements directly.  What goes wrong on the way becomes a
+`SyntaxModelError` in the user's terms.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from ..errors import SyntaxModelError
+from .complaint import Complaint
+from .lexer import tokenize
+from .syntax import Definition, Document, Statement
+from .tokens import Token
+
+MAX_CHARACTERS = 64_000_000
+
+
+def parse(text: str, filename: str | None = None) -> Document:
+    """Parse the text of a model; names are not looked up yet.
+
+    Arguments: `text`, at most 64 million characters; `filename`, shown in errors.
+    Returns the statements in their order.  Raises `SyntaxModelError` where the
+    text does not follow the grammar, `ReservedError` for constructions that are
+    not built yet.
+
+    >>> parse("x' = -k*x; param k = 1").statements[0].order
+    1
+    """
+    if not isinstance(text, str):
+        raise SyntaxModelError(
+            f"the text of a model must be a str, not {type(text).__name__}",
+            hint="read a file with sciml_dsl.load(path)",
+        )
+    if len(text) > MAX_CHARACTERS:
+        raise SyntaxModelError(
+            f"the text has {len(text):,} characters; {MAX_CHARACTERS:,} is the most that is read", filename=filename
+        )
+    if text.startswith("\ufeff"):
+        text = " " + text[1:]  # a byte order mark; offsets stay right
+    from .tables import tables
+
+    ready = tables()
+    try:
+        tokens = tokenize(text, ready.pattern)
+        statements = _feed(tokens, ready.lark, len(text))
+    except Complaint as complaint:
+        raise complaint.located(text, filename) from None
+    return Document(tuple(statements), text, filename, any(token.type == "_MACRO" for token in tokens))
+
+
+def parse_expression(text: str) -> Document:
+    """Parse one expression, `0.8*x*y`; the document holds one definition, of the name `term`.
+
+    Raises `SyntaxModelError` where the text is anything else.
+    """
+    document = parse(f"term = {text}")
+    if len(document.statements) != 1 or not isinstance(document.statements[0], Definition):
+        raise SyntaxModelError("one expression is expected here", hint="write it without `=` and without `;`")
+    return document
+
+
+def _feed(tokens: list[Token], lark: Any, length: int) -> list[Statement]:
+    from lark.exceptions import UnexpectedToken
+
+    parser = lark.parse_interactive()
+    feed = parser.parser_state.feed_token
+    index = 0
+    try:
+        for index, token in enumerate(tokens):  # noqa: B007 - the place of an error is needed below
+            feed(token)
+        index = len(tokens)
+        return cast("list[Statement]", feed(Token("$END", "", length, length), True))
+    except UnexpectedToken:
+        from .diagnose import diagnose
+
+        raise diagnose(tokens, index, parser.accepts()) from None

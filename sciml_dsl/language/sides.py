@@ -1,0 +1,190 @@
+"""What an equation says, told from its left side.
+
+Takes the expressions left of `=` and the one on its right; gives the statement
+(derivative, initial value, function, definition, unpacking), or says what the
+left side should have been.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ..errors import ReservedError
+from .ast import Binary, Call, Expr, Name, Num, Span, Unary
+from .complaint import Complaint
+from .names import TIME, split_primes
+from .syntax import Definition, Derivative, Function, Initial, Statement, Unpacking
+
+
+def equation(targets: list[Expr], expr: Expr) -> Statement:
+    """The statement `targets = expr`."""
+    left = targets[0]
+    assert left.span is not None and expr.span is not None
+    whole = Span(left.span.start, expr.span.end)
+    if len(targets) > 1:
+        return _unpacking(targets, expr, whole)
+    if isinstance(left, Name):
+        base, order = split_primes(left.name)
+        if order:
+            return Derivative(Name(base, left.span), order, expr, whole)
+        return Definition(left, expr, whole)
+    if isinstance(left, Call):
+        return _call(left, expr, whole)
+    if isinstance(left, Binary) and left.op == "/":
+        return _quotient(left, expr, whole)
+    raise _no_left_side(left)
+
+
+def macro_derivative(statement: Definition, used: set[str]) -> Statement:
+    """`dx = ...` inside @ode_def as the derivative of x.
+
+    A name such as `decay` that the block itself uses, while `ecay` is used
+    nowhere, is an intermediate definition (Julia would refuse that text).
+    """
+    name = statement.name.name
+    rest = name[1:]
+    if not name.startswith("d") or not rest or not (rest[0].isalpha() or rest[0] == "_"):
+        return statement
+    if name in used and rest not in used:
+        return statement
+    return Derivative(Name(rest, statement.name.span), 1, statement.expr, statement.span)
+
+
+def _unpacking(targets: list[Expr], expr: Expr, whole: Span) -> Statement:
+    for target in targets:
+        if not isinstance(target, Name) or "'" in target.name:
+            assert target.span is not None
+            raise Complaint(
+                "only plain names can be unpacked into",
+                target.span,
+                "write p, q = U(x, y) first, then use p and q in the equations",
+            )
+    if not isinstance(expr, Call):
+        assert expr.span is not None
+        raise Complaint(
+            "several names on the left need a vector-valued network on the right",
+            expr.span,
+            "write p, q = U(x, y) with `neural U(x, y) -> 2`, or one equation for each name",
+        )
+    return Unpacking(tuple(t for t in targets if isinstance(t, Name)), expr, whole)
+
+
+def _call(left: Call, expr: Expr, whole: Span) -> Statement:
+    """`x(0) = ...`, `mm(s, V, K) = ...`, and what people write for x' = ..."""
+    assert left.span is not None
+    name = Name(left.func, left.span)
+    args = left.args
+    if left.index is not None:
+        raise Complaint("an output of a network cannot be assigned", left.span, "give it a name: p, q = U(x, y)")
+    base, order = split_primes(left.func)
+    if len(args) == 1 and isinstance(args[0], Name) and args[0].name == TIME:
+        write = f"{left.func} = ..." if order else f"{base} = ... (or {base}' = ... for its derivative)"
+        raise Complaint(f"`{left.func}(t)` on the left", left.span, f"leave the `(t)` out: {write}")
+    if len(args) == 1 and isinstance(args[0], Num):
+        if args[0].value != 0.0:
+            raise Complaint(
+                "initial values are given at 0, which means the start of the simulation",
+                left.span,
+                f"write {left.func}(0) = ...; a change at a later time is an event: at {args[0].value:g}: {base} = ...",
+            )
+        return Initial(Name(base + "'" * order, left.span), expr, whole)
+    if order:
+        raise Complaint(
+            f"`{left.func}(...)` cannot be defined", left.span, f"write {base}(0) = ... or {left.func} = ..."
+        )
+    names = []
+    for arg in args:
+        if not isinstance(arg, Name) or "'" in arg.name:
+            assert arg.span is not None
+            if _mentions_time(arg):
+                raise Complaint(
+                    "delayed or shifted times on the left are not built yet",
+                    left.span,
+                    f"write {base}' = ...",
+                    ReservedError,
+                )
+            raise Complaint(
+                f"the arguments of a function are plain names, and this is none: `{left.func}(...)`",
+                arg.span,
+                f"write {base}(s, K) = ... to define a function, {base}(0) = ... for an initial value",
+            )
+        names.append(arg)
+    if not names:
+        raise Complaint(f"`{base}()` has no arguments", left.span, f"write {base} = ...")
+    return Function(name, tuple(names), expr, whole)
+
+
+def _mentions_time(node: Expr) -> bool:
+    return isinstance(node, Binary) and (
+        (isinstance(node.left, Name) and node.left.name == TIME)
+        or (isinstance(node.right, Name) and node.right.name == TIME)
+    )
+
+
+def _quotient(left: Binary, expr: Expr, whole: Span) -> Statement:
+    """`dx/dt`, `d(x)/dt`, `d²x/dt²`, `d2x/dt2`, `d^2x/dt^2`."""
+    above, below = left.left, left.right
+    assert left.span is not None
+    order = _denominator_order(below)
+    if isinstance(above, Name):
+        match = re.fullmatch(r"d([²³23]?)([^\W\d].*)", above.name)
+        if match is not None and order == {"": 1, "²": 2, "2": 2, "³": 3, "3": 3}[match.group(1)]:
+            return Derivative(Name(match.group(2), above.span), order, expr, whole)
+        if match is not None and order is None:
+            raise _not_dt(left, match.group(2))
+        if match is not None:
+            raise Complaint("the orders above and below differ", left.span, f"write {match.group(2)}'' = ...")
+    if isinstance(above, Call) and len(above.args) == 1 and above.func in ("d", "d²", "d2"):
+        inner = above.args[0]
+        if isinstance(inner, Name) and "'" not in inner.name:
+            if order == (1 if above.func == "d" else 2):
+                return Derivative(inner, order, expr, whole)
+            raise _not_dt(left, inner.name)
+        if isinstance(inner, Call) and inner.args == (Name(TIME),):
+            raise Complaint("`(t)` is not written here", left.span, f"write d({inner.func})/dt = ...")
+    if isinstance(above, Call) and above.args == (Name(TIME),) and above.func.startswith("d") and len(above.func) > 1:
+        raise Complaint("`(t)` is not written here", left.span, f"write {above.func}/dt = ...")
+    if isinstance(above, Binary) and above.op == "^" and above.left == Name("d"):
+        raise Complaint("this derivative is written with primes", left.span, "write x'' = ... or d²x/dt² = ...")
+    if isinstance(above, Name) and above.name == "d" and order == 1:
+        raise Complaint("the derivative of what?", left.span, "write dx/dt = ...")
+    raise _no_left_side(left)
+
+
+def _denominator_order(below: Expr) -> int | None:
+    if isinstance(below, Name):
+        return {"dt": 1, "dt²": 2, "dt2": 2, "dt³": 3, "dt3": 3}.get(below.name)
+    if isinstance(below, Binary) and below.op == "^" and below.left == Name("dt") and isinstance(below.right, Num):
+        return int(below.right.value)
+    return None
+
+
+def _not_dt(left: Binary, name: str) -> Complaint:
+    assert left.span is not None
+    return Complaint(
+        "the derivative must be with respect to the time t", left.span, f"write d{name}/dt = ... or {name}' = ..."
+    )
+
+
+def _no_left_side(left: Expr) -> Complaint:
+    assert left.span is not None
+    if isinstance(left, Num):
+        return Complaint(
+            "algebraic equations (`0 = ...`) are not built yet",
+            left.span,
+            "solve for one of its names and define that: y = ...; or differentiate the equation once",
+            ReservedError,
+        )
+    if isinstance(left, Unary) and left.op == "-" and isinstance(left.arg, Name):
+        return Complaint("a sign on the left", left.span, f"write {left.arg.name} = -(...)")
+    if isinstance(left, Binary) and left.op in ("<", ">", "<=", ">=", "==", "!="):
+        return Complaint(
+            "a comparison is not a statement",
+            left.span,
+            "write x' = ... for an equation, `when x < 1: ...` for an event",
+        )
+    return Complaint(
+        "the left side of `=` must be a derivative (x', dx/dt), a name, a function f(a, b) or an initial value x(0)",
+        left.span,
+        "solve the equation for one of these; equations such as `a*x' + y = 0` are not built yet",
+    )

@@ -1,0 +1,150 @@
+"""The statements of a text, in the order they were written.
+
+`language.parse` gives a `Document`; `model.resolve` turns it into a
+`ModelSpec`.  Nothing is checked here beyond the grammar: names may be unknown,
+and statements may contradict each other.  Names of derivatives carry their
+order apart: `θ'' = ...` is `Derivative("θ", 2, ...)`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .ast import Expr, Name, Span
+
+
+@dataclass(frozen=True, slots=True)
+class ModelName:
+    """`model PredatorPrey`"""
+
+    name: Name
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One item of `param k = 1 in [0, 2] log`; `listed` where it stands behind the `end` of @ode_def."""
+
+    name: Name
+    default: Expr | None
+    lower: Expr | None
+    upper: Expr | None
+    log: bool
+    span: Span
+    listed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """One item of `const g = 9.81`."""
+
+    name: Name
+    value: Expr
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """`hidden = [16, 16]` or `activation = tanh` of a network."""
+
+    name: Name
+    value: float | str | tuple[float, ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """`neural U(x, y) -> 1 { hidden = [16, 16], activation = tanh }`"""
+
+    name: Name
+    inputs: tuple[Expr, ...]
+    outputs: float | None
+    options: tuple[Option, ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Derivative:
+    """`x' = ...`, `dx/dt = ...`, `d(x)/dt = ...`, or `dx = ...` inside @ode_def."""
+
+    name: Name
+    order: int
+    expr: Expr
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """`total = x + y`"""
+
+    name: Name
+    expr: Expr
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Unpacking:
+    """`p, q = U(x, y)`"""
+
+    names: tuple[Name, ...]
+    expr: Expr
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """`mm(s, V, K) = V*s/(K + s)`"""
+
+    name: Name
+    args: tuple[Name, ...]
+    body: Expr
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Initial:
+    """`x(0) = 0.44`, `θ'(0) = 0` (the name then ends in a prime)."""
+
+    name: Name
+    expr: Expr
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """`y += 1` in an event, already written out as `y = y + 1`."""
+
+    name: Name
+    expr: Expr
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """`when cond: ...`, `at time: ...`, `every period from start until stop: ...`."""
+
+    kind: str  # "when" | "at" | "every"
+    subject: Expr  # the condition, time or period
+    start: Expr | None
+    stop: Expr | None
+    assignments: tuple[Assignment, ...]
+    terminate: bool
+    span: Span
+
+
+Statement = (
+    ModelName | Parameter | Constant | Network | Derivative | Definition | Unpacking | Function | Initial | Event
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A parsed text: its statements and the text itself, which errors point into.
+
+    `macro` is True where the text contains an @ode_def block.
+    """
+
+    statements: tuple[Statement, ...]
+    source: str | None
+    filename: str | None = None
+    macro: bool = False

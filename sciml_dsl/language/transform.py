@@ -1,0 +1,251 @@
+"""Parser reductions -> syntax: called by the parser as each rule is recognised.
+
+One method for each rule (or alias) of the grammar, taking the list of its
+children.  Expressions are built directly, so a sum of any length needs no
+recursion and no parse tree.  The left side of `=` is told apart in `sides`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from .ast import Binary, Call, Expr, IfElse, Name, Num, Span, Unary, names
+from .complaint import Complaint
+from .sides import equation, macro_derivative
+from .syntax import (
+    Assignment,
+    Constant,
+    Definition,
+    Event,
+    ModelName,
+    Network,
+    Option,
+    Parameter,
+    Statement,
+)
+from .tokens import Token
+
+_OPERATORS = {"PLUS": "+", "MINUS": "-", "TIMES": "*", "DIVIDE": "/", "POW": "^", "AND": "and", "OR": "or"}
+_COMPARISONS = {"≤": "<=", "≥": ">=", "≠": "!="}
+
+
+def span(node: Expr) -> Span:
+    """The place of a node that came from text."""
+    assert node.span is not None
+    return node.span
+
+
+def value(token: Token) -> float:
+    """The number a NUMBER or COEFFICIENT token stands for."""
+    number = float(token.value)
+    if number == float("inf"):
+        raise Complaint(f"{token.value} is too large for a double", token.span, "the largest is about 1.8e308")
+    if number == 0.0 and any(c in "123456789" for c in token.value.lower().partition("e")[0]):
+        raise Complaint(f"{token.value} is too small for a double", token.span, "the smallest is about 5e-324")
+    return number
+
+
+def _name(token: Token) -> Name:
+    return Name(token.value, token.span)
+
+
+def _between(first: Token | Expr, last: Token | Expr) -> Span:
+    start = first.start if isinstance(first, Token) else span(first).start
+    end = last.end if isinstance(last, Token) else span(last).end
+    return Span(start, end)
+
+
+class Builder:
+    """The callbacks of the parser; it has no state."""
+
+    # ------------------------------------------------------------ expressions
+
+    def number(self, children: list[Token]) -> Expr:
+        token = children[0]
+        return Num(value(token), token.span)
+
+    def name(self, children: list[Token]) -> Expr:
+        token = children[0]
+        return Name(token.value, Span(token.start, token.end))
+
+    def same(self, children: list[Any]) -> Expr:
+        """Parentheses and unary plus."""
+        node: Expr = children[-1]
+        return node
+
+    def binary(self, children: list[Any]) -> Expr:
+        left, token, right = children
+        return Binary(_OPERATORS[token.type], left, right, Span(left.span.start, right.span.end))
+
+    def unary(self, children: list[Any]) -> Expr:
+        token, arg = children
+        return Unary("not" if token.type == "NOT" else "-", arg, Span(token.start, arg.span.end))
+
+    def scaled(self, children: list[Any]) -> Expr:
+        token, right = children
+        return Binary("*", Num(value(token), token.span), right, Span(token.start, right.span.end))
+
+    def root(self, children: list[Any]) -> Expr:
+        return Call("sqrt", (children[0],), None, children[0].span)
+
+    def compare(self, children: list[Any]) -> Expr:
+        """`a < b`, and the chain `a < b < c` as `a < b and b < c`."""
+        pairs: list[Expr] = []
+        for i in range(1, len(children), 2):
+            left, token, right = children[i - 1 : i + 2]
+            op = _COMPARISONS.get(token.value, token.value)
+            pairs.append(Binary(op, left, right, _between(left, right)))
+        result = pairs[0]
+        for pair in pairs[1:]:
+            result = Binary("and", result, pair, _between(result, pair))
+        return result
+
+    def if_else(self, children: list[Expr]) -> Expr:
+        cond, then, other = children
+        return IfElse(cond, then, other, _between(cond, other))
+
+    def call(self, children: list[Any]) -> Expr:
+        token, args = children
+        end = args[-1].span.end + 1 if args else token.end + 2
+        return Call(token.value, tuple(args), None, Span(token.start, end))
+
+    def arguments(self, children: list[Expr]) -> list[Expr]:
+        return children
+
+    def output(self, children: list[Any]) -> Expr:
+        call, token = children
+        index = value(token)
+        if index != int(index) or index < 1:
+            raise Complaint("the outputs of a network are numbered 1, 2, 3 ...", token.span)
+        return Call(call.func, call.args, int(index), Span(call.span.start, token.end + 1))
+
+    # ------------------------------------------------------------ declarations
+
+    def model_name(self, children: list[Token]) -> Statement:
+        return ModelName(_name(children[0]), children[0].span)
+
+    def parameter(self, children: list[Any]) -> Parameter:
+        token, default, bounds, log = children
+        lower, upper, logarithmic = bounds or (None, None, False)
+        place = token.span if default is None else _between(token, default)
+        return Parameter(_name(token), default, lower, upper, bool(logarithmic or log), place)
+
+    def bounds(self, children: list[Any]) -> tuple[Expr, Expr, bool]:
+        log, lower, upper = children
+        return lower, upper, log is not None
+
+    def parameters(self, children: list[Parameter]) -> list[Parameter]:
+        return children
+
+    def constant(self, children: list[Any]) -> Constant:
+        token, expr = children
+        return Constant(_name(token), expr, _between(token, expr))
+
+    def constants(self, children: list[Constant]) -> list[Constant]:
+        return children
+
+    def network(self, children: list[Any]) -> Network:
+        token, inputs, outputs, options = children
+        count = None if outputs is None else value(outputs)
+        return Network(_name(token), tuple(inputs), count, tuple(options or ()), token.span)
+
+    def options(self, children: list[Option]) -> list[Option]:
+        return children
+
+    def option(self, children: list[Any]) -> Option:
+        token, given = children
+        if isinstance(given, tuple):
+            return Option(_name(token), given, token.span)
+        return Option(_name(token), value(given) if given.type == "NUMBER" else given.value, given.span)
+
+    def sizes(self, children: list[Token]) -> tuple[float, ...]:
+        return tuple(value(token) for token in children)
+
+    # ------------------------------------------------------------ equations
+
+    def targets(self, children: list[Expr]) -> list[Expr]:
+        return children
+
+    def equation(self, children: list[Any]) -> Statement:
+        targets, expr = children
+        return equation(targets, expr)
+
+    def block(self, children: list[Any]) -> list[Statement]:
+        return _flat(children)
+
+    def macro(self, children: list[Any]) -> list[Statement]:
+        """@ode_def: `dx = ...` become derivatives, the names behind `end` parameters."""
+        *prefix, name, _begin, block, listed = children
+        if prefix and (len(prefix[0]) != 1 or not isinstance(prefix[0][0], Name)):
+            raise Complaint("only a name can stand before `= @ode_def`", span(prefix[0][0]))
+        used: set[str] = set()
+        for statement in block:
+            if isinstance(statement, Definition):
+                used |= names(statement.expr)
+        statements: list[Statement] = []
+        if name is not None:
+            statements.append(ModelName(_name(name), name.span))
+        statements.extend(macro_derivative(s, used) if isinstance(s, Definition) else s for s in block)
+        statements.extend(listed)
+        return statements
+
+    def macro_parameters(self, children: list[Statement]) -> list[Statement]:
+        return children
+
+    def macro_parameter(self, children: list[Any]) -> Statement:
+        """`a`, or of older texts `a=>1.5` (a parameter) and `d=1.0` (a constant)."""
+        if len(children) < 3 or children[1] is None:
+            token = children[0]
+            return Parameter(_name(token), None, None, None, False, token.span, listed=True)
+        token, sign, expr = children
+        if sign.type == "EQUALS":
+            return Constant(_name(token), expr, _between(token, expr))
+        return Parameter(_name(token), expr, None, None, False, _between(token, expr), listed=True)
+
+    # ------------------------------------------------------------ events
+
+    def assign(self, children: list[Any]) -> Assignment:
+        token, expr = children
+        return Assignment(_name(token), expr, token.span)
+
+    def augment(self, children: list[Any]) -> Assignment:
+        token, sign, expr = children
+        whole = _between(token, expr)
+        return Assignment(_name(token), Binary(sign.value[0], _name(token), expr, whole), token.span)
+
+    def terminate(self, children: list[Token]) -> Token:
+        return children[0]
+
+    def actions(self, children: list[Assignment | Token]) -> list[Assignment | Token]:
+        return children
+
+    def when(self, children: list[Any]) -> Statement:
+        return _event("when", children[0], None, None, children[1])
+
+    def at(self, children: list[Any]) -> Statement:
+        return _event("at", children[0], None, None, children[1])
+
+    def every(self, children: list[Any]) -> Statement:
+        period, start, stop, actions = children
+        return _event("every", period, start, stop, actions)
+
+    # ------------------------------------------------------------ the text
+
+    def start(self, children: list[Any]) -> list[Statement]:
+        return _flat(children)
+
+
+def _flat(children: Sequence[Statement | list[Statement]]) -> list[Statement]:
+    statements: list[Statement] = []
+    for child in children:
+        if isinstance(child, list):
+            statements.extend(child)
+        else:
+            statements.append(child)
+    return statements
+
+
+def _event(kind: str, subject: Expr, start: Expr | None, stop: Expr | None, actions: list[Assignment | Token]) -> Event:
+    assignments = tuple(action for action in actions if isinstance(action, Assignment))
+    return Event(kind, subject, start, stop, assignments, len(assignments) < len(actions), span(subject))
