@@ -1,0 +1,487 @@
+"""`resolve`: a parsed `Document` -> `ModelSpec`, with every name looked up and every promise checked.
+
+First each statement is entered in tables, refusing duplicates; then constants
+and bounds become numbers, expressions are checked against the names, and
+cycles are looked for.  The sympy bridge makes documents too, so that both
+inputs pass the same checks.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+from ..errors import ModelError, NameModelError, UnsupportedError
+from ..language import syntax
+from ..language.ast import Binary, Call, Expr, Name, Num, Span, Unary, names
+from ..language.complaint import Complaint
+from ..language.names import BUILTINS, TIME
+from .constants import evaluate
+from .dependencies import calls, free_names, order, size, written_out_size
+from .networks import declare
+from .scope import NOWHERE, Scope
+from .spec import Constant, Definition, Event, Function, ModelSpec, Parameter
+
+MAX_WRITTEN_OUT = 20_000_000
+MAX_CALL_DEPTH = 200
+DEFAULT_NAME = "model"
+
+
+def resolve(document: syntax.Document) -> ModelSpec:
+    """Look up and check the names of a document.
+
+    States keep the order of their equations, parameters of their declaration,
+    observables and functions of their definition.  Networks come declared ones
+    first, then those only used, in the order of first use with equations before
+    observables, functions and events.  Raises `ModelError` (`NameModelError`,
+    `ReservedError`, ...) with the place in the text.
+
+    >>> from sciml_dsl.language.parse import parse
+    >>> resolve(parse("x' = -k*x; param k = 2")).states
+    ('x',)
+    """
+    try:
+        return _Resolver(document).spec()
+    except Complaint as complaint:
+        if document.source is None or complaint.span is NOWHERE:
+            raise complaint.kind(complaint.message, hint=complaint.hint, filename=document.filename) from None
+        raise complaint.located(document.source, document.filename) from None
+
+
+class _Resolver:
+    def __init__(self, document: syntax.Document) -> None:
+        self.document = document
+        self.scope = Scope(macro=document.macro)
+        self.places: dict[str, Span] = {}
+        self.name: str | None = None
+        self.derivatives: dict[str, Expr] = {}
+        self.tops: dict[str, Name] = {}  # state -> where its equation stands
+        self.initial: dict[str, syntax.Initial] = {}
+        self.parameters: dict[str, syntax.Parameter] = {}
+        self.constants: dict[str, syntax.Constant] = {}
+        self.definitions: dict[str, Expr] = {}
+        self.functions: dict[str, syntax.Function] = {}
+        self.events: list[syntax.Event] = []
+        self.unpackings: list[syntax.Unpacking] = []
+
+    def spec(self) -> ModelSpec:
+        for statement in self.document.statements:
+            self.enter(statement)
+        if not self.derivatives:
+            raise Complaint("the model has no equation", NOWHERE, self._no_equation_hint(), ModelError)
+        for unpacking in self.unpackings:
+            self.unpack(unpacking)
+        self.scope.definitions = self.definitions
+        constants = self.constant_values()
+        parameters = tuple(self.parameter(p, constants) for p in self.parameters.values())
+        check = self.scope.check
+        self.check_recursion()
+        derivatives = tuple(check(expr) for expr in self.derivatives.values())
+        definitions = tuple(Definition(name, check(expr)) for name, expr in self.definitions.items())
+        functions = tuple(
+            Function(name, self.scope.functions[name], check(f.body, self.scope.functions[name]))
+            for name, f in self.functions.items()
+        )
+        events = tuple(self.event(event) for event in self.events)
+        self.check_definitions()
+        self.check_size([*derivatives, *(d.expr for d in definitions)])
+        return ModelSpec(
+            name=self.name or DEFAULT_NAME,
+            states=tuple(self.derivatives),
+            derivatives=derivatives,
+            initial=self.initial_values(),
+            parameters=parameters,
+            constants=tuple(Constant(name, value) for name, value in constants.items()),
+            definitions=definitions,
+            functions=functions,
+            networks=tuple(self.scope.networks.values()),
+            events=events,
+            source=self.document.source,
+            filename=self.document.filename,
+        )
+
+    # ------------------------------------------------------------ entering statements
+
+    def enter(self, statement: syntax.Statement) -> None:
+        if isinstance(statement, syntax.Derivative):
+            self.derivative(statement)
+        elif isinstance(statement, syntax.Definition):
+            self.claim(statement.name, "observable")
+            self.definitions[statement.name.name] = statement.expr
+        elif isinstance(statement, syntax.Parameter):
+            self.enter_parameter(statement)
+        elif isinstance(statement, syntax.Constant):
+            self.claim(statement.name, "constant")
+            self.constants[statement.name.name] = statement
+        elif isinstance(statement, syntax.Initial):
+            name = statement.name
+            if name.name in self.initial:
+                raise self.twice(f"the initial value of `{name.name}` is given", name, self.initial[name.name].span)
+            self.initial[name.name] = statement
+        elif isinstance(statement, syntax.Function):
+            self.function(statement)
+        elif isinstance(statement, syntax.Network):
+            self.claim(statement.name, "network")
+            self.not_builtin(statement.name, "network")
+            self.scope.networks[statement.name.name] = declare(statement)
+        elif isinstance(statement, syntax.Unpacking):
+            for name in statement.names:
+                self.claim(name, "observable")
+                self.definitions[name.name] = statement.expr  # keeps the place; written out by `unpack`
+            self.unpackings.append(statement)
+        elif isinstance(statement, syntax.Event):
+            self.events.append(statement)
+        elif isinstance(statement, syntax.ModelName):
+            if self.name is not None:
+                raise Complaint(
+                    "the model has a name already",
+                    statement.span,
+                    f"it is `{self.name}`; leave this line out",
+                    NameModelError,
+                )
+            self.name = statement.name.name
+
+    def claim(self, name: Name, kind: str) -> None:
+        """Make `name` a `kind`, unless it is something already."""
+        if name.name == TIME:
+            raise Complaint(
+                "`t` is the time and cannot be redefined", name.span or NOWHERE, "choose another name", NameModelError
+            )
+        if name.name in self.scope.kinds:
+            known = self.scope.describe(name.name)
+            again = (
+                f"`{name.name}` is defined"
+                if self.scope.kinds[name.name] == kind
+                else f"`{name.name}` is {known} and defined"
+            )
+            raise self.twice(again, name, self.places.get(name.name))
+        self.scope.kinds[name.name] = kind
+        if name.span is not None:
+            self.places[name.name] = name.span
+
+    def twice(self, what: str, name: Name, first: Span | None) -> Complaint:
+        source = self.document.source
+        hint = "keep one of them, or give one another name"
+        if source is not None and first is not None:
+            line = source.count("\n", 0, first.start) + 1
+            hint = f"the first is in line {line}; {hint}"
+        return Complaint(
+            f"{what} twice" if "and defined" not in what else f"{what} again",
+            name.span or NOWHERE,
+            hint,
+            NameModelError,
+        )
+
+    def derivative(self, statement: syntax.Derivative) -> None:
+        base = statement.name.name
+        place = Name(base, statement.name.span)
+        if base in self.parameters and self.scope.kinds.get(base) == "parameter":
+            raise Complaint(
+                f"`{base}` is a parameter, so it has no equation",
+                statement.name.span or NOWHERE,
+                f"for a starting value write {base}(0) = ... instead of `param {base}`",
+                NameModelError,
+            )
+        chain = [base + "'" * k for k in range(statement.order)]
+        for name in chain:
+            if self.scope.kinds.get(name) == "state":
+                raise self.twice(
+                    f"`{base}{_primes(statement.order)}`: the equation of `{base}` is given",
+                    place,
+                    self.places.get(base),
+                )
+            self.claim(Name(name, place.span), "state")
+        for name, above in pairwise(chain):
+            self.derivatives[name] = Name(above, statement.name.span)
+        self.derivatives[chain[-1]] = statement.expr
+
+    def enter_parameter(self, statement: syntax.Parameter) -> None:
+        name = statement.name.name
+        first = self.parameters.get(name)
+        if first is not None and first.listed and not statement.listed and first.default is None:
+            self.parameters[name] = statement  # listed behind `end`, given its default here
+            return
+        if self.scope.kinds.get(name) == "state":
+            raise Complaint(
+                f"`{name}` is a state, so it cannot be a parameter too",
+                statement.name.span or NOWHERE,
+                f"write its initial value as {name}(0) = ...",
+                NameModelError,
+            )
+        self.claim(statement.name, "parameter")
+        self.parameters[name] = statement
+
+    def function(self, statement: syntax.Function) -> None:
+        name = statement.name
+        if self.scope.kinds.get(name.name) == "state":
+            raise Complaint(
+                f"`{name.name}` is a state, not a function",
+                name.span or NOWHERE,
+                f"its initial value is {name.name}(0) = ...",
+                NameModelError,
+            )
+        self.not_builtin(name, "function")
+        self.claim(name, "function")
+        args = [arg.name for arg in statement.args]
+        for arg in statement.args:
+            if args.count(arg.name) > 1:
+                raise Complaint(f"the argument `{arg.name}` stands twice", arg.span or NOWHERE, None, NameModelError)
+        self.scope.functions[name.name] = tuple(args)
+        self.functions[name.name] = statement
+
+    def not_builtin(self, name: Name, what: str) -> None:
+        if name.name in BUILTINS:
+            raise Complaint(
+                f"`{name.name}` is built in and cannot be a {what} of the model",
+                name.span or NOWHERE,
+                "choose another name",
+                NameModelError,
+            )
+
+    def unpack(self, statement: syntax.Unpacking) -> None:
+        call = statement.expr
+        assert isinstance(call, Call)
+        network = self.scope.networks.get(call.func)
+        count = len(statement.names)
+        if network is None or network.n_out != count or call.index is not None:
+            span = call.span or NOWHERE
+            if network is None:
+                args = ", ".join(f"x{i + 1}" for i in range(len(call.args)))
+                message, hint = f"`{call.func}` gives one value", f"declare it: neural {call.func}({args}) -> {count}"
+            elif call.index is not None:
+                message, hint = "one output cannot be unpacked", "leave the `[...]` out"
+            else:
+                message = f"`{call.func}` has {network.n_out} output(s), and there are {count} names"
+                hint = f"give {network.n_out} names, or declare {count} outputs"
+            raise Complaint(message, span, hint, NameModelError)
+        for index, name in enumerate(statement.names, 1):
+            self.definitions[name.name] = Call(call.func, call.args, index, call.span)
+
+    # ------------------------------------------------------------ numbers
+
+    def constant_values(self) -> dict[str, float]:
+        needs = {name: sorted(names(c.value) & self.constants.keys()) for name, c in self.constants.items()}
+        sequence, cycle = order(needs)
+        if cycle is not None:
+            place = self.constants[cycle[0]].value.span or NOWHERE
+            raise Complaint(
+                f"the constant `{cycle[0]}` depends on itself: {' → '.join(cycle)}", place, None, ModelError
+            )
+        values: dict[str, float] = {}
+        kinds = self.scope.described()
+        for name in sequence:
+            values[name] = evaluate(self.constants[name].value, values, f"the constant `{name}`", kinds)
+        return {name: values[name] for name in self.constants}
+
+    def parameter(self, p: syntax.Parameter, constants: dict[str, float]) -> Parameter:
+        name, kinds = p.name.name, self.scope.described()
+
+        def number(expr: Expr | None, what: str, missing: float) -> float:
+            if expr is None:
+                return missing
+            return evaluate(expr, constants, f"the {what} of `{name}`", kinds, infinite=what != "default")
+
+        default = None if p.default is None else number(p.default, "default", 0.0)
+        lower = number(p.lower, "lower bound", 0.0 if p.log else -math.inf)
+        upper = number(p.upper, "upper bound", math.inf)
+        place = (p.lower.span if p.lower is not None else None) or p.name.span or NOWHERE
+        if not lower < upper:
+            raise Complaint(
+                f"the bounds of `{name}` leave nothing between them: [{lower!r}, {upper!r}]",
+                place,
+                "the lower bound comes first",
+                ModelError,
+            )
+        if p.log and lower < 0.0:
+            raise Complaint(
+                f"`{name}` is on a logarithmic scale, so it must be positive",
+                place,
+                "give positive bounds, in [1e-3, 10] log, or leave `log` out",
+                ModelError,
+            )
+        if default is not None:
+            where = (p.default.span if p.default is not None else None) or NOWHERE
+            if not lower <= default <= upper:
+                raise Complaint(
+                    f"the default {default!r} of `{name}` is outside its bounds [{lower!r}, {upper!r}]",
+                    where,
+                    None,
+                    ModelError,
+                )
+            if p.log and default <= 0.0:
+                raise Complaint(
+                    f"`{name}` is on a logarithmic scale, so its default must be positive", where, None, ModelError
+                )
+        return Parameter(name, default, lower, upper, p.log)
+
+    # ------------------------------------------------------------ initial values and events
+
+    def initial_values(self) -> tuple[Expr | None, ...]:
+        for name, statement in self.initial.items():
+            if self.scope.kinds.get(name) == "state":
+                continue
+            base = name.rstrip("'")
+            if base != name and self.scope.kinds.get(base) == "state":
+                message = f"`{name}` has no initial value: the equation of `{base}` is of lower order"
+                raise Complaint(message, statement.name.span or NOWHERE, f"write {base}(0) = ...", NameModelError)
+            what = (
+                f"`{name}` is {self.scope.describe(name)}, not a state"
+                if name in self.scope.kinds
+                else f"`{name}` has an initial value but no equation"
+            )
+            raise Complaint(
+                what, statement.name.span or NOWHERE, f"write {name}' = ... to make it a state", NameModelError
+            )
+        found: list[Expr | None] = []
+        for state in self.derivatives:
+            given = self.initial.get(state)
+            found.append(None if given is None else self.fixed(given.expr, f"the initial value of `{state}`"))
+        return tuple(found)
+
+    def fixed(self, expr: Expr, what: str) -> Expr:
+        """Check an expression that may depend on parameters and constants only."""
+        checked = self.scope.check(expr, networks=False, time=False)
+        bodies = {name: (self.scope.functions[name], f.body) for name, f in self.functions.items()}
+        pending = sorted(free_names(checked, bodies))
+        seen: set[str] = set()
+        while pending:
+            name = pending.pop()
+            if name in seen:
+                continue
+            seen.add(name)
+            kind = self.scope.kinds.get(name)
+            if kind == "state" or (name == TIME and kind is None):
+                thing = "the time `t`" if name == TIME else f"the state `{name}`"
+                raise Complaint(
+                    f"{what} depends on {thing}",
+                    expr.span or NOWHERE,
+                    "use numbers, parameters and constants",
+                    ModelError,
+                )
+            if kind == "observable":
+                pending.extend(free_names(self.definitions[name], bodies))
+        if any(name in self.scope.networks for name in self._all_calls(checked, bodies)):
+            raise Complaint(f"{what} depends on a network", expr.span or NOWHERE, "use parameters", ModelError)
+        return checked
+
+    def _all_calls(self, expr: Expr, bodies: dict[str, tuple[tuple[str, ...], Expr]]) -> set[str]:
+        found: set[str] = set()
+        pending = [expr]
+        while pending:
+            current = pending.pop()
+            below = (calls(current) | {n for n in names(current) if n in self.definitions}) - found
+            found |= below
+            pending.extend(bodies[name][1] for name in below if name in bodies)
+            pending.extend(self.definitions[name] for name in below if name in self.definitions)
+        return found
+
+    def event(self, event: syntax.Event) -> Event:
+        if event.kind == "when":
+            condition, time, period, start, stop = self.condition(event.subject), None, None, None, None
+        else:
+            subject = self.fixed(event.subject, "the time of an event")
+            condition = None
+            time, period = (subject, None) if event.kind == "at" else (None, subject)
+            if isinstance(period, Num) and not period.value > 0.0:
+                raise Complaint("the period of `every` must be positive", event.span, None, ModelError)
+            start = None if event.start is None else self.fixed(event.start, "the start of `every`")
+            endless = (
+                isinstance(event.stop, Name)
+                and event.stop.name in ("inf", "Inf")
+                and event.stop.name not in self.scope.kinds
+            )
+            stop = None if event.stop is None or endless else self.fixed(event.stop, "the end of `every`")
+        assignments: list[tuple[str, Expr]] = []
+        for assignment in event.assignments:
+            name, place = assignment.name.name, assignment.name.span or NOWHERE
+            if self.scope.kinds.get(name) != "state":
+                raise self.not_a_state(name, place)
+            if any(name == other for other, _ in assignments):
+                raise Complaint(
+                    f"`{name}` is assigned twice in one event", place, "put both changes in one", NameModelError
+                )
+            assignments.append((name, self.scope.check(assignment.expr)))
+        return Event(event.kind, condition, time, period, start, stop, tuple(assignments), event.terminate)
+
+    def not_a_state(self, name: str, place: Span) -> Complaint:
+        states = [n for n, kind in self.scope.kinds.items() if kind == "state"]
+        if name in self.scope.kinds:
+            hint = f"events change states: {', '.join(states[:5])}"
+            if self.scope.kinds[name] == "parameter":
+                hint += f"; to change `{name}` make it a state, {name}' = 0"
+            return Complaint(
+                f"`{name}` is {self.scope.describe(name)}; an event cannot change it", place, hint, NameModelError
+            )
+        complaint = self.scope.undefined(name, place)
+        return Complaint(complaint.message, place, f"events change states: {', '.join(states[:5])}", NameModelError)
+
+    def condition(self, expr: Expr) -> Expr:
+        """A condition with a root: comparisons joined by `and`, `or`, `not`, or one `==`."""
+        checked = self.scope.check(expr)
+        if isinstance(checked, Binary) and checked.op == "==":
+            return checked
+        pending = [checked]
+        while pending:
+            node = pending.pop()
+            if isinstance(node, Binary) and node.op in ("and", "or"):
+                pending += [node.left, node.right]
+            elif isinstance(node, Unary) and node.op == "not":
+                pending.append(node.arg)
+            elif not (isinstance(node, Binary) and node.op in ("<", "<=", ">", ">=")):
+                span = node.span or NOWHERE
+                if isinstance(node, Binary) and node.op in ("==", "!="):
+                    raise Complaint(
+                        f"`{node.op}` never changes over a time span", span, "use `<` or `>`", UnsupportedError
+                    )
+                raise Complaint(
+                    "`when` needs a condition that can turn true", span, "compare: when x < 0.1: ...", ModelError
+                )
+        return checked
+
+    # ------------------------------------------------------------ cycles and sizes
+
+    def check_definitions(self) -> None:
+        bodies = {name: (self.scope.functions[name], f.body) for name, f in self.functions.items()}
+        needs = {
+            name: sorted(free_names(expr, bodies) & self.definitions.keys()) for name, expr in self.definitions.items()
+        }
+        _, cycle = order(needs)
+        if cycle is not None:
+            span = self.places.get(cycle[0], NOWHERE)
+            message = f"`{cycle[0]}` depends on itself: {' → '.join(cycle)}"
+            raise Complaint(message, span, f"a state with memory is written {cycle[0]}' = ...", ModelError)
+
+    def check_recursion(self) -> None:
+        needs = {name: sorted(calls(f.body) & self.functions.keys()) for name, f in self.functions.items()}
+        sequence, cycle = order(needs)
+        if cycle is not None:
+            span = self.places.get(cycle[0], NOWHERE)
+            raise Complaint(f"the function `{cycle[0]}` calls itself: {' → '.join(cycle)}", span, None, ModelError)
+        depth: dict[str, int] = {}
+        for name in sequence:
+            depth[name] = 1 + max((depth[below] for below in needs[name]), default=0)
+            if depth[name] > MAX_CALL_DEPTH:
+                message = f"functions call each other more than {MAX_CALL_DEPTH} deep"
+                raise Complaint(message, self.places.get(name, NOWHERE), None, ModelError)
+        self.sequence = sequence
+
+    def check_size(self, expressions: Sequence[Expr]) -> None:
+        if not self.functions:
+            return
+        sizes = written_out_size(self.sequence, {name: f.body for name, f in self.functions.items()})
+        total = sum(size(expr, sizes) for expr in expressions)
+        if total > MAX_WRITTEN_OUT:
+            message = f"with its functions written out the model has {total:.3g} operations, too many to build"
+            raise Complaint(message, NOWHERE, "name repeated parts: part = f(x)", ModelError)
+
+    def _no_equation_hint(self) -> str:
+        for name in self.definitions:
+            if len(name) > 1 and name.startswith("d"):
+                base = name[1:-2] if name.endswith("dt") and len(name) > 3 else name[1:]
+                return f"`{name} = ...` only defines a name; write {base}' = ... or d{base}/dt = ..."
+        return "write x' = ... or dx/dt = ..."
+
+
+def _primes(order: int) -> str:
+    return "'" * order

@@ -1,0 +1,285 @@
+"""The names of one model, and the check of an expression against them.
+
+Takes what every name is (state, parameter, ...); `Scope.check` walks an
+expression, refuses what cannot be meant and says what to write instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from ..errors import ModelError, NameModelError, ReservedError, suggest
+from ..language.ast import Binary, Call, Expr, IfElse, Name, Num, Span, Unary, children, fold, names, postorder, rebuild
+from ..language.complaint import Complaint
+from ..language.names import BUILTINS, ELSEWHERE, INFINITY, MATH_CONSTANTS, TIME, is_implicit_network, split_primes
+from .spec import Network
+
+NOWHERE = Span(0, 0)
+VALUES = ("state", "parameter", "constant", "observable")
+
+
+@dataclass
+class Scope:
+    """What each name of the model is.
+
+    `kinds`: name -> one of "state", "parameter", "constant", "observable",
+    "function", "network".  `functions`: name -> its arguments.  `networks` also
+    receives those that are only used (`NN(x, y)`).  `macro`: the text holds an
+    @ode_def, whose parameters are listed behind `end`.
+    """
+
+    kinds: dict[str, str] = field(default_factory=dict)
+    functions: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    networks: dict[str, Network] = field(default_factory=dict)
+    definitions: dict[str, Expr] = field(default_factory=dict)
+    macro: bool = False
+
+    def describe(self, name: str) -> str:
+        """`name` in words: "a state", "an observable"."""
+        kind = self.kinds[name]
+        return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
+
+    def described(self) -> dict[str, str]:
+        """All names in words, and the time."""
+        return {TIME: "the time", **{name: self.describe(name) for name in self.kinds}}
+
+    def check(self, expr: Expr, local: Collection[str] = (), *, networks: bool = True, time: bool = True) -> Expr:
+        """`expr` with every name and call checked; aliases (`π`, `U(x)[1]` of a scalar) replaced.
+
+        Arguments: `local`, arguments of the function whose body this is;
+        `networks` and `time` say whether these may occur.  Raises `Complaint`.
+        """
+        changed = False
+
+        def replace(node: Expr, parts: list[Expr]) -> Expr:
+            same = all(a is b for a, b in zip(parts, children(node), strict=True))
+            node = node if same else rebuild(node, parts)
+            if isinstance(node, Name) and node.name == "π" and "π" not in self.kinds and "π" not in local:
+                return Num(MATH_CONSTANTS["pi"], node.span) if "pi" in self.kinds else Name("pi", node.span)
+            if isinstance(node, Call) and node.index == 1 and self.networks[node.func].n_out == 1:
+                return Call(node.func, node.args, None, node.span)
+            return node
+
+        for node in postorder(expr):
+            if isinstance(node, Name):
+                changed = changed or node.name == "π"
+                if node.name not in local:
+                    self._check_name(node, time)
+            elif isinstance(node, Call):
+                changed = changed or node.index is not None
+                self._check_call(node, local, networks)
+                if node.func == "ifelse":
+                    self._check_condition(node.args[0], local)
+            elif isinstance(node, IfElse):
+                self._check_condition(node.cond, local)
+            elif isinstance(node, Binary) and node.op in ("and", "or"):
+                self._check_condition(node.left, local)
+                self._check_condition(node.right, local)
+            elif isinstance(node, Unary) and node.op == "not":
+                self._check_condition(node.arg, local)
+        return fold(expr, replace) if changed else expr
+
+    # ------------------------------------------------------------ names
+
+    def _check_name(self, node: Name, time: bool) -> None:
+        name, span = node.name, node.span or NOWHERE
+        kind = self.kinds.get(name)
+        if kind in VALUES or (kind is None and name in MATH_CONSTANTS):
+            return
+        if name == TIME:
+            if time:
+                return
+            raise Complaint(
+                "the time `t` cannot be used here", span, "use numbers, parameters and constants", ModelError
+            )
+        if kind in ("function", "network"):
+            args = ", ".join(self.functions.get(name, ("x", "y")))
+            raise Complaint(f"`{name}` is a {kind}, not a value", span, f"write {name}({args})", NameModelError)
+        if kind is None and name in BUILTINS:
+            raise Complaint(
+                f"`{name}` is a function, not a value",
+                span,
+                f"write {name}(...), or declare `param {name} = 1`",
+                NameModelError,
+            )
+        raise self.undefined(name, span)
+
+    def undefined(self, name: str, span: Span) -> Complaint:
+        """The complaint about a name that is nothing."""
+        base, order = split_primes(name)
+        if order:
+            if self.kinds.get(base) == "state":
+                hint = f"give the right-hand side of {base}' a name and use it: rate = ...; {base}' = rate"
+                return Complaint(f"`{name}` is a derivative, not a state", span, hint, NameModelError)
+            return Complaint(
+                f"`{name}` is not defined", span, f"write {name}' = ... to make it a state", NameModelError
+            )
+        if name in INFINITY:
+            return Complaint(
+                "an infinite number has no place in an equation",
+                span,
+                "infinity stands in bounds: in [0, inf]",
+                ModelError,
+            )
+        for written in (f"d{name}dt", f"d{name}"):
+            if self.kinds.get(written) == "observable":
+                hint = f"you defined `{written}`; write d{name}/dt = ... (or {name}' = ...) to make {name} a state"
+                return Complaint(f"`{name}` is not defined", span, hint, NameModelError)
+        close = suggest(name, [*(n for n, kind in self.kinds.items() if kind in VALUES), TIME, "pi"])
+        declare = f"write `param {name} = 1`"
+        if self.macro:
+            declare = f"list it behind `end`, or {declare}"
+        hint = f"{close[:-1]}; otherwise {declare}" if close else declare
+        return Complaint(f"`{name}` is not defined", span, hint, NameModelError)
+
+    # ------------------------------------------------------------ calls
+
+    def _check_call(self, node: Call, local: Collection[str], networks: bool) -> None:
+        name, span, count = node.func, node.span or NOWHERE, len(node.args)
+        if name in self.functions:
+            args = self.functions[name]
+            self._no_index(node)
+            if count != len(args):
+                raise Complaint(
+                    _arity(name, str(len(args)), count), span, f"write {name}({', '.join(args)})", NameModelError
+                )
+        elif name in self.networks or is_implicit_network(name):
+            if name in self.kinds and self.kinds[name] != "network":
+                raise self._not_a_function(node, local)
+            if not networks:
+                raise Complaint(
+                    f"the network `{name}` cannot be used here",
+                    span,
+                    "networks stand in equations and observables",
+                    ModelError,
+                )
+            self._check_network(node)
+        elif name in BUILTINS:
+            self._no_index(node)
+            least, most, _ = BUILTINS[name]
+            if count < least or (most is not None and count > most):
+                wanted = str(least) if most == least else f"at least {least}"
+                raise Complaint(_arity(name, wanted, count), span, None, NameModelError)
+        elif name in local or name in self.kinds or name == TIME:
+            raise self._not_a_function(node, local)
+        else:
+            raise self._unknown_function(node)
+
+    def _check_network(self, node: Call) -> None:
+        name, span = node.func, node.span or NOWHERE
+        if not node.args:
+            raise Complaint(f"the network `{name}` needs inputs", span, f"write {name}(x, y)", NameModelError)
+        if name not in self.networks:
+            self.networks[name] = Network(name, len(node.args))
+            self.kinds[name] = "network"
+        net = self.networks[name]
+        if len(node.args) != net.n_in:
+            where = "declared with" if net.declared else "first used with"
+            raise Complaint(
+                f"the network `{name}` is called with {len(node.args)} inputs but {where} {net.n_in}",
+                span,
+                "one name is one network; give another network another name",
+                NameModelError,
+            )
+        if net.n_out > 1 and node.index is None:
+            raise Complaint(
+                f"the network `{name}` has {net.n_out} outputs; say which one",
+                span,
+                f"write {name}(...)[1], or unpack them: {', '.join('pqrsuvw'[: min(net.n_out, 7)])} = {name}(...)",
+                NameModelError,
+            )
+        if node.index is not None and node.index > net.n_out:
+            hint = f"write {name}(...)[1] to {name}(...)[{net.n_out}]" if net.n_out > 1 else None
+            if not net.declared:
+                inputs = ", ".join(f"x{i + 1}" for i in range(net.n_in))
+                hint = f"declare its outputs: neural {name}({inputs}) -> {node.index}"
+            outputs = f"{net.n_out} output" + ("s" if net.n_out > 1 else "")
+            raise Complaint(f"the network `{name}` has {outputs}, not {node.index}", span, hint, NameModelError)
+
+    def _no_index(self, node: Call) -> None:
+        if node.index is not None:
+            raise Complaint(
+                f"`{node.func}` has a single value", node.span or NOWHERE, "leave the `[...]` out", NameModelError
+            )
+
+    def _not_a_function(self, node: Call, local: Collection[str]) -> Complaint:
+        name, span = node.func, node.span or NOWHERE
+        if name in local:
+            return Complaint(f"`{name}` is an argument, not a function", span, f"write {name}*(...)", NameModelError)
+        if name == TIME:
+            return Complaint("`t` is the time, not a function", span, "write t*(...)", NameModelError)
+        kind = self.kinds[name]
+        if kind in ("state", "observable") and len(node.args) == 1:
+            arg = node.args[0]
+            if arg == Name(TIME):
+                return Complaint(f"`{name}(t)`: states are written without time", span, f"write {name}", NameModelError)
+            if TIME in names(arg):
+                return Complaint(
+                    f"delays such as `{name}(t - τ)` are not built yet",
+                    span,
+                    f"replace the delay by a chain of states, x1' = ({name} - x1)/τ",
+                    ReservedError,
+                )
+            if isinstance(arg, Num) and arg.value == 0.0:
+                return Complaint(
+                    f"the initial value `{name}(0)` cannot be used as a value",
+                    span,
+                    f"name it: param {name}0 = 1; {name}(0) = {name}0",
+                    NameModelError,
+                )
+        return Complaint(
+            f"`{name}` is {self.describe(name)}, not a function",
+            span,
+            f"write {name}*(...) for a product",
+            NameModelError,
+        )
+
+    def _unknown_function(self, node: Call) -> Complaint:
+        name, span = node.func, node.span or NOWHERE
+        hint: str | None
+        if "'" in name:
+            base = split_primes(name)[0]
+            return Complaint(f"`{name}(...)` is not a value", span, f"write {base}", NameModelError)
+        if name in ELSEWHERE:
+            hint = f"write {ELSEWHERE[name]}"
+        else:
+            hint = suggest(name, [*self.functions, *self.networks, *BUILTINS])
+            args = ", ".join("abcdefgh"[: max(1, min(len(node.args), 8))])
+            define = f"define it, {name}({args}) = ..., or declare a network, neural {name}({args}) -> 1"
+            hint = f"{hint[:-1]}; otherwise {define}" if hint else define
+        return Complaint(f"`{name}` is not a function", span, hint, NameModelError)
+
+    # ------------------------------------------------------------ conditions
+
+    def _check_condition(self, node: Expr, local: Collection[str]) -> None:
+        if self.is_condition(node, local):
+            return
+        raise Complaint(
+            "a condition is needed here, and this is a number",
+            node.span or NOWHERE,
+            "compare it: x > 0",
+            ModelError,
+        )
+
+    def is_condition(self, node: Expr, local: Collection[str] = ()) -> bool:
+        """Whether `node` is true or false: comparisons, `and`, `or`, `not`, and names and functions of them."""
+        seen: set[str] = set()
+        while True:
+            if isinstance(node, Binary):
+                return node.op not in ("+", "-", "*", "/", "^")
+            if isinstance(node, Unary):
+                return node.op == "not"
+            if isinstance(node, IfElse):
+                node = node.then
+            elif isinstance(node, Call):
+                return node.func in self.functions or (node.func == "ifelse" and len(node.args) == 3)
+            elif isinstance(node, Name) and node.name in self.definitions and node.name not in seen:
+                seen.add(node.name)
+                node = self.definitions[node.name]
+            else:
+                return isinstance(node, Name) and node.name in local
+
+
+def _arity(name: str, wanted: str, count: int) -> str:
+    return f"`{name}` takes {wanted} argument{'' if wanted == '1' else 's'}, not {count}"
