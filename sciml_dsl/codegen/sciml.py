@@ -1,0 +1,212 @@
+"""Target "sciml": a model as text of the modelling language.
+
+Takes a `ModelSpec`, gives text whose parsing gives an equal spec.  Numbers are
+printed by `repr`, so no bit is lost; the weights of networks are not part of
+the text.  A model read from Julia's @ode_def is printed in the native form.
+"""
+
+from __future__ import annotations
+
+import math
+
+from ..errors import UnsupportedError
+from ..language.ast import Binary, Call, Expr, IfElse, Name, Num, Unary
+from ..language.names import INFINITY
+from ..model.spec import Event, ModelSpec, Network, Parameter
+
+_LEVEL = {"or": 1, "and": 2, "+": 5, "-": 5, "*": 6, "/": 6, "^": 8}
+_CONDITIONAL, _NOT, _COMPARISON, _SUM, _PRODUCT, _SIGNED, _POWER, _ATOM = 0, 3, 4, 5, 6, 7, 8, 9
+
+
+def emit(spec: ModelSpec) -> str:
+    """The text of a model.
+
+    Statements come in the order equations, observables, functions, initial
+    values, parameters, constants, networks, events, each kind in the model's own
+    order.  Raises `UnsupportedError` for numbers that text cannot hold (NaN).
+
+    >>> from sciml_dsl.language.parse import parse
+    >>> from sciml_dsl.model.resolve import resolve
+    >>> print(emit(resolve(parse("x' = -(k*x); param k=2"))), end="")
+    x' = -(k*x)
+    <BLANKLINE>
+    param k = 2
+    """
+    blocks: list[list[str]] = []
+    if spec.name != "model":
+        blocks.append([f"model {spec.name}"])
+    blocks.append(_equations(spec))
+    blocks.append([f"{d.name} = {expression(d.expr)}" for d in spec.definitions])
+    blocks.append([f"{f.name}({', '.join(f.args)}) = {expression(f.body)}" for f in spec.functions])
+    blocks.append(
+        [
+            f"{state}(0) = {expression(expr)}"
+            for state, expr in zip(spec.states, spec.initial, strict=True)
+            if expr is not None
+        ]
+    )
+    infinity = _infinity(spec) if any(math.isinf(b) for p in spec.parameters for b in (p.lower, p.upper)) else ""
+    blocks.append(
+        [_parameter(p, infinity) for p in spec.parameters]
+        + [f"const {c.name} = {number(c.value)}" for c in spec.constants]
+    )
+    blocks.append([_network(net) for net in spec.networks if net.declared])
+    blocks.append([_event(event) for event in spec.events])
+    return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
+
+
+def number(value: float) -> str:
+    """A number as it is written: whole ones without a point, others by `repr`."""
+    if not math.isfinite(value):
+        raise UnsupportedError(f"{value!r} cannot be written in the text of a model")
+    if value == int(value) and abs(value) < 1e15 and math.copysign(1.0, value) == (1.0 if value >= 0 else -1.0):
+        return str(int(value))
+    return repr(value)
+
+
+def expression(expr: Expr) -> str:
+    """An expression with the fewest parentheses that keep its tree."""
+    out: list[str] = []
+    stack: list[str | tuple[Expr, int]] = [(expr, _CONDITIONAL)]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, str):
+            out.append(item)
+            continue
+        node, least = item
+        parts = _parts(node)
+        if _level(node) < least:
+            parts = ["(", *parts, ")"]
+        stack.extend(reversed(parts))
+    return "".join(out)
+
+
+def _level(node: Expr) -> int:
+    """How tightly the outermost operation of `node` binds, as in the grammar."""
+    if isinstance(node, Binary):
+        return _LEVEL.get(node.op, _COMPARISON)
+    if isinstance(node, Unary):
+        return _SIGNED if node.op == "-" else _NOT
+    if isinstance(node, IfElse):
+        return _CONDITIONAL
+    if isinstance(node, Num) and math.copysign(1.0, node.value) < 0:
+        return _SIGNED
+    return _ATOM
+
+
+def _parts(node: Expr) -> list[str | tuple[Expr, int]]:
+    """The text of one node, with its children and how tightly each must bind."""
+    if isinstance(node, Num):
+        return [number(node.value)]
+    if isinstance(node, Name):
+        return [node.name]
+    if isinstance(node, Call):
+        return [*_call(node)]
+    if isinstance(node, Unary):
+        if node.op == "not":
+            return ["not ", (node.arg, _NOT)]
+        return ["-", _unsigned(node.arg, _SIGNED)]
+    if isinstance(node, IfElse):
+        return ["if ", (node.cond, 1), " then ", (node.then, 1), " else ", (node.other, _CONDITIONAL)]
+    op = node.op
+    if op in ("+", "-"):
+        return [(node.left, _SUM), f" {op} ", _unsigned(node.right, _PRODUCT)]
+    if op in ("*", "/"):
+        return [(node.left, _PRODUCT), op, _unsigned(node.right, _SIGNED)]
+    if op == "^":
+        return [(node.left, _ATOM), op, (node.right, _POWER)]
+    if op in ("and", "or"):
+        level = _LEVEL[op]
+        return [(node.left, level), f" {op} ", (node.right, level + 1)]
+    return [(node.left, _SUM), f" {op} ", (node.right, _SUM)]
+
+
+def _call(node: Call) -> list[str | tuple[Expr, int]]:
+    parts: list[str | tuple[Expr, int]] = [f"{node.func}("]
+    for position, arg in enumerate(node.args):
+        if position:
+            parts.append(", ")
+        parts.append((arg, _CONDITIONAL))
+    parts.append(")" if node.index is None else f")[{node.index}]")
+    return parts
+
+
+def _unsigned(node: Expr, least: int) -> tuple[Expr, int]:
+    """`node`, in parentheses where it would put two signs side by side."""
+    leading = node
+    while isinstance(leading, Binary) and leading.op in ("*", "/") and _level(leading) >= least:
+        leading = leading.left
+    return (node, _ATOM) if _level(leading) == _SIGNED else (node, least)
+
+
+# ---------------------------------------------------------------- statements
+
+
+def _equations(spec: ModelSpec) -> list[str]:
+    lines = []
+    position = 0
+    while position < len(spec.states):
+        state, order = spec.states[position], 1
+        while position + order < len(spec.states) and (
+            spec.states[position + order] == state + "'" * order
+            and spec.derivatives[position + order - 1] == Name(state + "'" * order)
+        ):
+            order += 1
+        lines.append(f"{state}{chr(39) * order} = {expression(spec.derivatives[position + order - 1])}")
+        position += order
+    return lines
+
+
+def _infinity(spec: ModelSpec) -> str:
+    """A name for infinity that the model does not use for something else."""
+    taken = {p.name for p in spec.parameters} | {c.name for c in spec.constants} | {*spec.states}
+    taken |= {d.name for d in spec.definitions} | {f.name for f in spec.functions} | {net.name for net in spec.networks}
+    free = [name for name in sorted(INFINITY) if name not in taken]
+    if not free:
+        raise UnsupportedError(f"the names {', '.join(sorted(INFINITY))} are all taken, and a bound is infinite")
+    return free[-1]
+
+
+def _parameter(p: Parameter, infinity: str) -> str:
+    text = f"param {p.name}"
+    if p.default is not None:
+        text += f" = {number(p.default)}"
+    if (p.lower, p.upper) != ((0.0 if p.log else -math.inf), math.inf):
+        text += f" in [{_bound(p.lower, infinity)}, {_bound(p.upper, infinity)}]"
+    return text + (" log" if p.log else "")
+
+
+def _bound(value: float, infinity: str) -> str:
+    if math.isinf(value):
+        return infinity if value > 0 else f"-{infinity}"
+    return number(value)
+
+
+def _network(net: Network) -> str:
+    inputs = ", ".join(f"x{i + 1}" for i in range(net.n_in))
+    widths = ", ".join(map(str, net.hidden))
+    return f"neural {net.name}({inputs}) -> {net.n_out} {{ hidden = [{widths}], activation = {net.activation} }}"
+
+
+def _event(event: Event) -> str:
+    if event.kind == "when":
+        assert event.condition is not None
+        head = f"when {expression(event.condition)}"
+    elif event.kind == "at":
+        assert event.time is not None
+        head = f"at {expression(event.time)}"
+    else:
+        assert event.period is not None
+        head = f"every {expression(event.period)}"
+        if event.start is not None:
+            head += f" from {expression(event.start)}"
+        if event.stop is not None:
+            head += f" until {expression(event.stop)}"
+    actions = [_assignment(name, expr) for name, expr in event.assignments]
+    return f"{head}: {', '.join(actions + (['terminate'] if event.terminate else []))}"
+
+
+def _assignment(name: str, expr: Expr) -> str:
+    if isinstance(expr, Binary) and expr.op in ("+", "-", "*", "/") and expr.left == Name(name):
+        return f"{name} {expr.op}= {expression(expr.right)}"
+    return f"{name} = {expression(expr)}"
