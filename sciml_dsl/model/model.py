@@ -1,0 +1,360 @@
+"""`Model`: what users hold.
+
+Owns a `ModelSpec` and gives its names, its sympy view, changed copies of
+itself, and the way upwards to code, solving, fitting and discovery (imported
+only when used).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from os import PathLike, fspath
+from typing import TYPE_CHECKING, Any, cast
+
+from ..errors import InputError, UnknownNameError, suggest
+from ..language.ast import Num, Unary
+from .spec import ModelSpec, Parameter
+
+if TYPE_CHECKING:
+    from ..discover.result import Discovery
+    from ..graph.system import System
+    from ..solve.solution import Solution
+
+MAX_BYTES = 256_000_000
+Values = Mapping[Any, Any] | Sequence[float]
+
+
+class Model:
+    """A model: equations, parameters, observables, unknown terms and events.  Immutable.
+
+    Made by `sciml_dsl.model(text)`, `sciml_dsl.load(path)` or
+    `sciml_dsl.from_sympy(...)`.  `print(m)` shows it as text.  Two models are
+    equal when they have the same names in the same order, the same numbers and
+    the same equations up to the order of sums and products.
+
+    >>> import sciml_dsl as sd
+    >>> m = sd.model("x' = a*x - b*x*y; y' = -y + x*y; param a = 1, b = 2; x(0) = 1; y(0) = 1")
+    >>> m.states, m.parameters
+    (('x', 'y'), ('a', 'b'))
+    """
+
+    def __init__(self, spec: ModelSpec) -> None:
+        self.__dict__["spec"] = spec
+
+    spec: ModelSpec
+
+    @classmethod
+    def from_text(cls, text: str, filename: str | None = None) -> Model:
+        """The model that `text` describes; `filename` is shown in errors."""
+        from ..language.parse import parse
+        from .resolve import resolve
+
+        return cls(resolve(parse(text, filename)))
+
+    @classmethod
+    def from_file(cls, path: str | PathLike[str]) -> Model:
+        """The model in the UTF-8 text file at `path`.
+
+        Raises `InputError` where the file cannot be read as text, `ModelError`
+        where the text is wrong.
+        """
+        shown = fspath(path)
+        try:
+            with open(path, "rb") as file:
+                content = file.read(MAX_BYTES + 1)
+        except FileNotFoundError:
+            raise InputError(f"there is no file `{shown}`") from None
+        except OSError as problem:
+            raise InputError(f"the file `{shown}` cannot be read: {problem.strerror}") from None
+        if len(content) > MAX_BYTES:
+            raise InputError(f"the file `{shown}` is too large for a model (more than {MAX_BYTES:,} bytes)")
+        try:
+            text = content.decode("utf-8")
+        except UnicodeDecodeError as problem:
+            line = content.count(b"\n", 0, problem.start) + 1
+            raise InputError(f"the file `{shown}` is not UTF-8 text (line {line}); save it as UTF-8") from None
+        return cls.from_text(text, shown)
+
+    # ------------------------------------------------------------ names and numbers
+
+    @property
+    def name(self) -> str:
+        """The name behind `model` or `@ode_def`; "model" where the text gives none."""
+        return self.spec.name
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """Names of the states, in the order of the solution's columns."""
+        return self.spec.states
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Names of the parameters, in the order of `p`."""
+        return tuple(p.name for p in self.spec.parameters)
+
+    @property
+    def observables(self) -> tuple[str, ...]:
+        """Names of the observables: all definitions that are not derivatives."""
+        return tuple(d.name for d in self.spec.definitions)
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """Names of the unknown terms."""
+        return tuple(net.name for net in self.spec.networks)
+
+    @property
+    def defaults(self) -> dict[str, float | None]:
+        """`{parameter: default}`; None where the text gives none."""
+        return {p.name: p.default for p in self.spec.parameters}
+
+    @property
+    def bounds(self) -> dict[str, tuple[float, float]]:
+        """`{parameter: (lower, upper)}`, infinite where the text gives none."""
+        return {p.name: (p.lower, p.upper) for p in self.spec.parameters}
+
+    @cached_property
+    def system(self) -> System:
+        """The expression graph of the model."""
+        from ..graph.build import lower
+
+        return lower(self.spec)
+
+    # ------------------------------------------------------------ the sympy view
+
+    @property
+    def equations(self) -> dict[str, Any]:
+        """`{state: right-hand side}` as sympy expressions.
+
+        Symbols are plain `sympy.Symbol(name)`, the time is `Symbol("t")`, constants
+        are numbers, functions and observables are written out.  Networks are
+        undefined functions: `U(x, y)`, and for output k of a vector network the
+        function named `U[k]`, as in `Discovery.terms`.
+        """
+        from .symbolic import equations
+
+        return equations(self.spec)
+
+    def jacobian(self) -> Any:
+        """The sympy Matrix (n, n) of derivatives of the right-hand sides by the states."""
+        from .symbolic import jacobian
+
+        return jacobian(self.spec)
+
+    def parameter_jacobian(self) -> Any:
+        """The sympy Matrix (n, number of parameters) of derivatives by the parameters."""
+        from .symbolic import parameter_jacobian
+
+        return parameter_jacobian(self.spec)
+
+    # ------------------------------------------------------------ code
+
+    def code(self, target: str = "python") -> str:
+        """Standalone source of the model for `target`: "python", "numba", "torch", "latex", "sciml" ..."""
+        from ..codegen.api import code
+
+        return code(self, target)
+
+    def rhs(self, target: str = "numba") -> Callable[..., Any]:
+        """The right-hand side as a callable `f(t, u, p)` of `target`: "numba", "numpy" or "torch"."""
+        from ..codegen.api import rhs
+
+        return rhs(self, target)
+
+    def jac(self, target: str = "numba") -> Callable[..., Any]:
+        """The Jacobian (n, n) as a callable `f(t, u, p)` of `target`."""
+        from ..codegen.api import jac
+
+        return jac(self, target)
+
+    # ------------------------------------------------------------ solving, fitting, discovering
+
+    def solve(
+        self,
+        tspan: tuple[float, float],
+        u0: Values | None = None,
+        p: Values | None = None,
+        method: str = "auto",
+        rtol: float = 1e-6,
+        atol: float | Sequence[float] = 1e-9,
+        saveat: Any = None,
+        **options: Any,
+    ) -> Solution:
+        """Integrate from `tspan[0]` to `tspan[1]`; see `sciml_dsl.solve.api.solve`.
+
+        Arguments: `u0` and `p` replace initial values and parameters (mapping by
+        name or sequence in the order of `states` and `parameters`); `saveat`, times
+        or a spacing.  Returns a `Solution`.
+        """
+        from ..solve.api import solve
+
+        return solve(self, tspan, u0, p, method, rtol, atol, saveat, **options)
+
+    def layer(self, saveat: Any, **options: Any) -> Any:
+        """The solution at the times `saveat` as a differentiable `torch.nn.Module`; see `sciml_dsl.nn.layer.layer`."""
+        from ..nn.layer import layer
+
+        return layer(self, saveat, **options)
+
+    def fit(self, data: Any, **options: Any) -> Any:
+        """Fit parameters, initial values and networks to a table; see `sciml_dsl.fit.api.fit`."""
+        from ..fit.api import fit
+
+        return fit(self, data, **options)
+
+    def discover(self, data: Any, **options: Any) -> Discovery:
+        """Find formulas for the networks from a table; see `sciml_dsl.discover.api.discover`."""
+        from ..discover.api import discover
+
+        return cast("Discovery", discover(self, data, **options))
+
+    # ------------------------------------------------------------ changed copies
+
+    def with_name(self, name: str) -> Model:
+        """This model under another name."""
+        from ..language.names import is_name
+
+        if not is_name(name):
+            raise InputError(f"`{name}` is not a name: letters, digits and underscores, a letter first")
+        return Model(replace(self.spec, name=name))
+
+    def with_parameters(self, values: Values) -> Model:
+        """This model with other defaults.
+
+        Arguments: `values`, numbers by parameter name, or one for each parameter in
+        order.  Raises `InputError` for a number outside the parameter's bounds.
+        """
+        given = _by_name(values, self.parameters, "parameter")
+        return Model(replace(self.spec, parameters=tuple(_new_default(p, given) for p in self.spec.parameters)))
+
+    def with_initial(self, values: Values) -> Model:
+        """This model with other initial values: numbers by state name, or one for each state in order."""
+        given = _by_name(values, self.states, "state")
+        initial = tuple(
+            _literal(given[state]) if state in given else old
+            for state, old in zip(self.states, self.spec.initial, strict=True)
+        )
+        return Model(replace(self.spec, initial=initial))
+
+    def with_weights(self, weights: Mapping[str, Any]) -> Model:
+        """This model with trained networks.
+
+        Arguments: `weights`, a flat array for each network in `weights` (layer by
+        layer the matrix row by row, then the bias: the order of
+        `torch.nn.Linear.parameters()`).  Networks not named keep theirs.
+        """
+        sizes = {net.name: net.n_weights for net in self.spec.networks}
+        known = dict(self.spec.weights)
+        for name, values in weights.items():
+            if name not in sizes:
+                raise UnknownNameError(_unknown(name, self.networks, "network"))
+            flat = tuple(float(value) for value in values)
+            if len(flat) != sizes[name]:
+                raise InputError(f"the network `{name}` has {sizes[name]} weights, not {len(flat)}")
+            known[name] = flat
+        return Model(replace(self.spec, weights=tuple((name, known[name]) for name in sizes if name in known)))
+
+    def with_terms(self, terms: Mapping[str, Any], parameters: Mapping[str, float | None] | None = None) -> Model:
+        """This model with formulas in the place of networks: `m.with_terms({"U": "0.8*x*y"})`.
+
+        Arguments: `terms`, network name (or `"U[2]"` for one output) -> formula as
+        text, sympy expression or number; `parameters`, new parameters the formulas
+        use, with their defaults.  A network no longer called is dropped.
+
+        >>> import sciml_dsl as sd
+        >>> m = sd.model("x' = -x + NN(x)").with_terms({"NN": "k*x^2"}, parameters={"k": 3})
+        >>> print(m, end="")
+        x' = -x + k*x^2
+        <BLANKLINE>
+        param k = 3
+        """
+        from .terms import with_terms
+
+        return Model(with_terms(self.spec, terms, parameters))
+
+    # ------------------------------------------------------------ as a value
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(
+            f"a Model is immutable; use with_parameters, with_initial ... to get a changed copy of `{name}`"
+        )
+
+    __delattr__ = __setattr__  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Model):
+            return NotImplemented
+        from .canonical import same_model
+
+        return same_model(self.spec, other.spec)
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.states, self.spec.parameters))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Model, (self.spec,))
+
+    def __str__(self) -> str:
+        from ..codegen.sciml import emit
+
+        return emit(self.spec)
+
+    def __repr__(self) -> str:
+        parts = [_count(self.states, "state"), _count(self.parameters, "parameter")]
+        if self.observables:
+            parts.append(_count(self.observables, "observable"))
+        if self.networks:
+            parts.append(_count(self.networks, "network"))
+        if self.spec.events:
+            parts.append(f"{len(self.spec.events)} event{'s' if len(self.spec.events) > 1 else ''}")
+        return f"<Model {self.name}: {'; '.join(parts)}>"
+
+
+def _count(names: tuple[str, ...], kind: str) -> str:
+    if not names:
+        return f"no {kind}s"
+    shown = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
+    return f"{len(names)} {kind}{'s' if len(names) > 1 else ''} {shown}"
+
+
+def _unknown(name: Any, known: tuple[str, ...], kind: str) -> str:
+    hint = suggest(str(name), known) or f"the {kind}s are: {', '.join(known[:10]) or 'none'}"
+    return f"the model has no {kind} `{name}`; {hint}"
+
+
+def _by_name(values: Values, known: tuple[str, ...], kind: str) -> dict[str, float]:
+    """Numbers by name, from a mapping (names or sympy symbols) or a sequence in order."""
+    if isinstance(values, Mapping):
+        pairs = {str(name): value for name, value in values.items()}
+        for name in pairs:
+            if name not in known:
+                raise UnknownNameError(_unknown(name, known, kind))
+    else:
+        items = list(values)
+        if len(items) != len(known):
+            raise InputError(f"{len(items)} values for {len(known)} {kind}s ({', '.join(known[:10])})")
+        pairs = dict(zip(known, items, strict=True))
+    found: dict[str, float] = {}
+    for name, value in pairs.items():
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            raise InputError(f"the {kind} `{name}` needs a number, not {value!r}") from None
+        if number != number or abs(number) == float("inf"):
+            raise InputError(f"the {kind} `{name}` needs a finite number, not {number!r}")
+        found[name] = number
+    return found
+
+
+def _new_default(p: Parameter, given: Mapping[str, float]) -> Parameter:
+    if p.name not in given:
+        return p
+    value = given[p.name]
+    if not p.lower <= value <= p.upper or (p.log and value <= 0.0):
+        raise InputError(f"{value!r} is outside the bounds [{p.lower!r}, {p.upper!r}] of `{p.name}`")
+    return replace(p, default=value)
+
+
+def _literal(value: float) -> Num | Unary:
+    return Num(value) if value >= 0.0 else Unary("-", Num(-value))
