@@ -168,9 +168,7 @@ class Problem:
         """
         return self._residuals_and_jacobian(theta, active, None)
 
-    def trajectories(
-        self, theta: Floats, active: Indices | None = None
-    ) -> tuple[Floats, Floats, list[Trajectory]]:
+    def trajectories(self, theta: Floats, active: Indices | None = None) -> tuple[Floats, Floats, list[Trajectory]]:
         """As `residuals_and_jacobian`, and the simulations behind them (empty if one failed)."""
         kept: list[Trajectory] = []
         r, jac = self._residuals_and_jacobian(theta, active, kept)
@@ -278,9 +276,7 @@ class Problem:
     def inputs(self, theta: Floats) -> list[tuple[Floats, Floats]]:
         """For each experiment (u0, p), p with the weights behind the parameters."""
         values = self.unknowns.natural(theta)
-        return [
-            (u0, self._fill(k, values)[0]) for k, u0 in enumerate(self.initial_states(theta))
-        ]
+        return [(u0, self._fill(k, values)[0]) for k, u0 in enumerate(self.initial_states(theta))]
 
     # ------------------------------------------------------------ inside
 
