@@ -26,6 +26,7 @@ KIND_EVERY = 2
 
 SAMPLES = 5  # parts of a step in which sign changes are looked for
 ROUNDS = 20  # rounds of events making further events true at one time
+NOISE = 1e-10  # right after an event, a root function this small against the last step is at its root
 CLOSE = 1e-10  # root events closer than this (relative to time) count towards chattering
 CLOSE_LIMIT = 5
 
@@ -82,14 +83,16 @@ def locate(
 
 @njit(error_model="numpy")
 def first_root(
-    roots: int, t: float, h: float, p: Any, poly: Any, armed: Any, last: Any, u: Any, g: Any, fired: Any
+    roots: int, t: float, h: float, p: Any, poly: Any, armed: Any, last: Any, scale: Any, u: Any, g: Any, fired: Any
 ) -> float:
     """First theta in (0, 1] at which an armed root function turns non-negative; 2.0 if none.
 
     `last` (n_roots) holds the values at theta = 0 and is moved along; `armed` is
-    updated; `fired` gets 1 for each root reached there.
+    updated; `scale` gets the largest size seen; `fired` gets 1 for each root reached there.
     """
     count = last.size
+    for r in range(count):
+        scale[r] = abs(last[r])
     found = 2.0
     left = 0.0
     for sample in range(1, SAMPLES + 1):
@@ -99,6 +102,7 @@ def first_root(
         crossing = False
         for r in range(count):
             fired[r] = 0
+            scale[r] = max(scale[r], abs(g[r]))
             if armed[r] == 1 and g[r] >= 0.0:
                 crossing = True
         if crossing:
@@ -133,6 +137,7 @@ def fire(
     due: Any,
     armed: Any,
     last: Any,
+    scale: Any,
     t: float,
     u: Any,
     p: Any,
@@ -190,7 +195,8 @@ def fire(
             r = 0
             for k in range(count):
                 if info[2 * k] == KIND_WHEN:
-                    if g[r] < 0.0:
+                    scale[r] = max(scale[r], abs(g[r]))
+                    if g[r] < -NOISE * scale[r]:
                         armed[r] = 1
                     elif armed[r] == 1 and g[r] >= 0.0:
                         armed[r] = 0
@@ -204,7 +210,7 @@ def fire(
 def next_times(info: Any, schedule: Any, t: float, upcoming: Any, count: Any) -> bool:
     """Set the first occurrence of each timed event at or after `t`; False if a schedule is invalid.
 
-    `schedule` (4 numbers each): first time, period, last time, unused.  `upcoming`
+    `schedule` (4 numbers each): first time, period (0: once), last time, unused.  `upcoming`
     and `count` (n_timed) get the time and the number of the occurrence.
     """
     j = 0
@@ -214,10 +220,10 @@ def next_times(info: Any, schedule: Any, t: float, upcoming: Any, count: Any) ->
             continue
         first = schedule[4 * j]
         period = schedule[4 * j + 1]
-        if not np.isfinite(first) or (kind == KIND_EVERY and not (period > 0.0 and np.isfinite(period))):
+        if not (np.isfinite(first) and 0.0 <= period < np.inf) or (kind == KIND_EVERY and period == 0.0):
             return False
         number = 0
-        if kind == KIND_EVERY and first < t:
+        if period > 0.0 and first < t:
             number = int(np.floor((t - first) / period))
             while first + number * period < t and not same_time(first + number * period, t):
                 number += 1

@@ -104,7 +104,7 @@ def _new_events(info: Any, n: int, n_params: int, m: int) -> Events:
     if n_events == 0:
         nothing, none = np.empty(0), np.empty(0, np.int64)
         return Events(
-            none, none, none, nothing, nothing, nothing, nothing, none, nothing, nothing, nothing, nothing, none
+            none, none, none, nothing, nothing, nothing, nothing, nothing, none, nothing, nothing, nothing, nothing, none
         )
     n_roots = 0
     for e in range(n_events):
@@ -118,6 +118,7 @@ def _new_events(info: Any, n: int, n_params: int, m: int) -> Events:
         np.zeros(n_roots, np.int64),
         np.empty(n_roots),
         np.empty(n_roots),
+        np.zeros(n_roots),
         np.empty(4 * n_timed),
         np.empty(n_timed),
         np.zeros(n_timed, np.int64),

@@ -105,7 +105,7 @@ def status_of(code: int) -> int:
 def fire_due(problem: Problem, x: Explicit, columns: Columns, events: Events, t: float, logged: int) -> Any:
     """Apply the events in `events.due` to the state at `t`; returns (code, logged)."""
     return fire(
-        problem.fn, HEAD, problem.info, events.due, events.armed, events.roots, t, x.u, problem.p,
+        problem.fn, HEAD, problem.info, events.due, events.armed, events.roots, events.scale, t, x.u, problem.p,
         events.roots_work, problem.columns, columns.s, events.jump, events.before, events.after, x.g,
         events.log_t, events.log_k, logged,
     )  # fmt: skip
@@ -151,13 +151,8 @@ def advance(
         columns.second,
         columns.direction,
     )
-    due, armed, fired, roots, roots_work = (
-        events.due,
-        events.armed,
-        events.fired,
-        events.roots,
-        events.roots_work,
-    )
+    due, armed, fired = events.due, events.armed, events.fired
+    roots, roots_work, scale = events.roots, events.roots_work, events.scale
     schedule, upcoming, occurrences, log_size = (
         events.schedule,
         events.upcoming,
@@ -335,7 +330,7 @@ def advance(
                     _rodas_poly(s, snew, ks, spoly)
         at_event = False
         if n_roots > 0:
-            theta = first_root(fn[ROOTS], t, h, p, poly, armed, roots, g, roots_work, fired)
+            theta = first_root(fn[ROOTS], t, h, p, poly, armed, roots, scale, g, roots_work, fired)
             if theta <= 1.0:
                 at_event = True
                 if theta < 1.0:

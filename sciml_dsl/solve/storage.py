@@ -72,6 +72,7 @@ class Events(NamedTuple):
     fired: Any
     roots: Any  # values at t
     roots_work: Any
+    scale: Any  # largest size of each root function in the last step
     schedule: Any
     upcoming: Any
     occurrences: Any
@@ -173,6 +174,7 @@ def more_log(events: Events, room: int) -> Events:
         events.fired,
         events.roots,
         events.roots_work,
+        events.scale,
         events.schedule,
         events.upcoming,
         events.occurrences,

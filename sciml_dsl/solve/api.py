@@ -1,0 +1,165 @@
+"""`solve`: a model, a time span and options in, a `Solution` out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from .integrate import EMPTY, NO_COLUMNS, vector
+from .prepare import Given, prepared
+from .solution import Solution
+
+if TYPE_CHECKING:
+    from ..model.model import Model
+
+Floats = NDArray[np.float64]
+
+
+def solve(
+    model: Model,
+    tspan: tuple[float, float],
+    u0: Given = None,
+    p: Given = None,
+    method: str = "auto",
+    rtol: float | Sequence[float] = 1e-6,
+    atol: float | Sequence[float] = 1e-9,
+    saveat: float | Sequence[float] | Floats | None = None,
+    *,
+    max_steps: int = 100_000,
+    dtmax: float = math.inf,
+    dt0: float | None = None,
+    tstops: Sequence[float] | Floats | None = None,
+    sensitivities: bool | str | Sequence[str] | None = None,
+    weights: Mapping[str, Any] | None = None,
+) -> Solution:
+    """Integrate a model from `tspan[0]` to `tspan[1]` (which may lie before it).
+
+    Arguments
+    ---------
+    u0, p : initial values and parameters: a mapping of some names to numbers, the others keep
+        the model's own; or all of them in the model's order.
+    method : "auto" begins with Tsit5 and changes to Rodas5P and back as stiffness comes and
+        goes; "tsit5" for what is surely not stiff; "rodas5p" for what surely is.
+    rtol, atol : tolerances of the local error, one number or one for each state.
+    saveat : times of output, a spacing (the end is always included) or an ordered array
+        inside the span; None: every step.  At an event's time the value after the event.
+    max_steps : attempted steps before giving up.
+    dtmax, dt0 : largest and first step; default: no limit, chosen.
+    tstops : times to step on exactly, where the right-hand side jumps.
+    sensitivities : names of parameters and initial values (`"x(0)"`), or True for all
+        parameters: the solution then has `sensitivities` (T, n, m).  Exact derivatives of
+        the steps taken; step sizes are controlled by the states alone.
+    weights : flat weights by network name, in place of the model's.
+
+    Returns
+    -------
+    Solution.  A failed integration is no exception: look at `success` and `message`.
+
+    Raises
+    ------
+    UnknownNameError, MissingValueError, InputError : arguments that do not fit the model.
+
+    Example
+    -------
+    >>> import sciml_dsl as sd
+    >>> m = sd.model("x' = -k*x; x(0) = 1; param k = 0.5")
+    >>> sol = solve(m, (0, 2), p={"k": 1.0}, saveat=[1, 2], rtol=1e-9, atol=1e-12)
+    >>> [round(float(x), 6) for x in sol["x"]]
+    [0.367879, 0.135335]
+    """
+    ready = prepared(model)
+    try:
+        t0, t1 = tspan
+        t0, t1 = float(t0), float(t1)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"the time span must be two numbers, (0, 10); got {tspan!r}") from error
+    if not (math.isfinite(t0) and math.isfinite(t1)):
+        raise InputError(f"the time span ({t0}, {t1}) must be finite")
+    values = ready.p(p, weights)
+    start = ready.u0(u0, values, t0)
+    times = EMPTY if saveat is None else _output_times(saveat, t0, t1)
+    stops = EMPTY if tstops is None else _ordered(tstops, t0, t1, "tstops", sort=True)
+    if dt0 is not None and not dt0 > 0.0:
+        raise InputError(f"dt0 must be positive, got {dt0}")
+    names: tuple[str, ...] = ()
+    s0, columns = EMPTY, NO_COLUMNS
+    integrator = ready.integrator
+    if sensitivities is not None and sensitivities is not False:
+        names, s0, columns = ready.columns(sensitivities, values, t0, u0)
+        if names:
+            integrator = ready.forward
+    every_step = saveat is None
+    options: dict[str, Any] = {
+        "method": method,
+        "rtol": rtol,
+        "atol": atol,
+        "tstops": stops,
+        "max_steps": max_steps,
+        "dt0": dt0 or 0.0,
+        "dtmax": dtmax,
+    }
+    began = perf_counter()
+    trajectory = integrator.run(
+        start, values, t0, t1, saveat=times, s0=s0, columns=columns, save_steps=every_step, dense=every_step, **options
+    )
+    seconds = perf_counter() - began
+    return Solution(
+        trajectory,
+        ready.states,
+        span=(t0, t1),
+        u0=start,
+        p=values,
+        parameters=ready.parameters,
+        observables=ready.observables,
+        sensitivity_names=names,
+        event_sources=ready.event_sources,
+        observe=ready.observe,
+        densely=lambda: ready.integrator.run(start, values, t0, t1, dense=True, **options),
+        seconds=seconds,
+        method=method,
+    )
+
+
+def _output_times(saveat: Any, t0: float, t1: float) -> Floats:
+    if isinstance(saveat, (int, float)) or np.ndim(saveat) == 0:
+        spacing = float(saveat)
+        if not 0.0 < spacing < math.inf:
+            raise InputError(f"saveat: the spacing must be positive and finite, got {spacing}")
+        count = math.floor(abs(t1 - t0) / spacing * (1.0 + 1e-12)) + 1
+        if count > 100_000_000:
+            raise InputError(f"saveat: a spacing of {spacing:g} means {count:,} times; choose a larger one")
+        times = t0 + math.copysign(spacing, t1 - t0) * np.arange(count)
+        if abs(times[-1] - t1) <= 1e-9 * spacing:
+            times[-1] = t1
+            return times
+        return np.append(times, t1)
+    return _ordered(saveat, t0, t1, "saveat")
+
+
+def _ordered(given: Any, t0: float, t1: float, what: str, sort: bool = False) -> Floats:
+    times = vector(given, None, what)
+    if times.size == 0:
+        return times
+    backward = t1 < t0
+    if sort:
+        times = np.unique(times)
+        times = np.ascontiguousarray(times[::-1]) if backward else times
+    if times.size > 1:
+        rising = times[1:] >= times[:-1] if not backward else times[1:] <= times[:-1]
+        if not rising.all():
+            if np.isnan(times).any():
+                raise InputError(f"{what} contains NaN")
+            direction = "decreasing (the span runs backwards)" if backward else "increasing"
+            raise InputError(f"{what} must be {direction}; use numpy.sort")
+    low, high = (t1, t0) if backward else (t0, t1)
+    first, last = (times[-1], times[0]) if backward else (times[0], times[-1])
+    if not (first >= low and last <= high):
+        outside = first if not first >= low else last
+        raise InputError(f"{what} has {outside:g}, outside the time span ({t0:g}, {t1:g})")
+    return times

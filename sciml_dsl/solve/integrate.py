@@ -1,0 +1,233 @@
+"""From native functions to trajectories, without names: what `solve`, fits and layers build on.
+
+`Integrator` packs the addresses of one model once; each `run` takes plain arrays
+and gives a `Trajectory` of plain arrays.  Wrong sizes are refused here, because
+behind it native code reads memory as it is told to.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError, UnknownNameError, suggest
+from .problem import NativeFunctions
+from .status import Status
+
+Floats = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+METHODS = {"auto": 2, "tsit5": 0, "rodas5p": 1}
+DENSE_LIMIT = 2000  # more states than this and "auto" stays explicit: dense factors would not fit the work
+_KINDS = {"when": 0, "at": 1, "every": 2}
+EMPTY: Floats = np.empty(0)
+NO_COLUMNS: Indices = np.empty(0, np.int64)
+
+
+class Trajectory(NamedTuple):
+    """What an integration left; arrays of what was not asked for are empty.
+
+    `counts`: accepted, rejected, f, jac, LU, switches, accepted by Tsit5, by Rodas5P, events;
+    the rest is internal.  T rows of output, N steps.
+    """
+
+    status: int
+    t_end: float  # time reached
+    counts: Indices
+    t: Floats  # (T,)
+    u: Floats  # (T, n)
+    s: Floats  # (T, n m), row i: the (n, m) matrix of sensitivities at t[i]
+    starts: Floats  # (N,) with dense or record
+    lengths: Floats  # (N,), negative backwards
+    polys: Floats  # (N, 5, n) with dense
+    record_u: Floats  # (N, n) with record: state at the start of each step
+    record_k: Floats  # (N, 7, n) with record: stage derivatives of Tsit5
+    event_t: Floats
+    event_k: Indices
+    u_end: Floats  # (n,) state at t_end, after any event there
+
+    @property
+    def ok(self) -> bool:
+        """Whether the end, or a terminating event, was reached."""
+        return self.status <= Status.TERMINATED
+
+    @property
+    def times(self) -> Floats:
+        """(N + 1,) times between the steps, with `record` or `dense`."""
+        return np.append(self.starts, self.t_end)
+
+    @property
+    def states(self) -> Floats:
+        """(N + 1, n) states between the steps, with `record`."""
+        return np.concatenate((self.record_u, self.u_end[None, :]))
+
+
+def method_number(name: str) -> int:
+    """The kernel's number of a method; raises `UnknownNameError` with the list of methods."""
+    number = METHODS.get(name) if isinstance(name, str) else None
+    if number is None:
+        known = ", ".join(f'"{m}"' for m in METHODS)
+        hint = suggest(str(name).lower(), METHODS)
+        raise UnknownNameError(f"unknown method {name!r}; choose one of {known}" + (f" ({hint})" if hint else ""))
+    return number
+
+
+def vector(value: Any, size: int | None = None, what: str = "array") -> Floats:
+    """`value` as a writable C-contiguous vector of doubles (itself when it is one), of `size` if given."""
+    if type(value) is not np.ndarray or value.dtype != np.float64 or value.ndim != 1 or not value.flags.carray:
+        try:
+            value = np.array(value, dtype=np.float64, order="C")
+        except (TypeError, ValueError) as error:
+            raise InputError(f"{what}: expected numbers, got {value!r}") from error
+        if value.ndim != 1:
+            value = value.reshape(1) if value.ndim == 0 else value
+        if value.ndim != 1:
+            raise InputError(f"{what}: expected a vector, got an array of shape {value.shape}")
+    if size is not None and value.size != size:
+        raise InputError(f"{what}: expected {size} numbers, got {value.size}")
+    checked: Floats = value
+    return checked
+
+
+class Integrator:
+    """Integration of one model.
+
+    Arguments: `functions`, the compiled functions.  The kernel is loaded on
+    construction (from numba's disk cache after the first time).
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> from numba import cfunc, types
+    >>> pointer = types.CPointer(types.double)
+    >>> @cfunc(types.void(types.double, pointer, pointer, pointer))
+    ... def decay(t, u, p, du):
+    ...     du[0] = -p[0] * u[0]
+    >>> integrator = Integrator(NativeFunctions(n=1, n_params=1, f=decay.address, keepalive=decay))
+    >>> round(integrator.run(np.ones(1), np.ones(1), 0.0, 1.0).u_end[0], 6)
+    0.367879
+    """
+
+    def __init__(self, functions: NativeFunctions) -> None:
+        from .kernel import integrate
+
+        self.functions = functions
+        self._integrate = integrate
+        none = (0,) * len(functions.events)
+        head = (functions.f, functions.jac, functions.dfdt, functions.fjp, functions.djp)
+        self._fn = np.array(
+            (*head, functions.roots, functions.event_times, *(functions.affect or none))
+            + (functions.affect_jac or none),
+            dtype=np.int64,
+        )
+        self._info = np.array(
+            [number for e in functions.events for number in (_KINDS[e.kind], int(e.terminate))], dtype=np.int64
+        )
+        self._explicit_only = functions.jac == 0 or functions.n > DENSE_LIMIT
+        self._size_p = functions.n_params + functions.n_weights
+
+    def run(
+        self,
+        u0: Floats,
+        p: Floats,
+        t0: float,
+        t1: float,
+        *,
+        method: str = "auto",
+        rtol: float | Floats = 1e-6,
+        atol: float | Floats = 1e-9,
+        saveat: Floats = EMPTY,
+        tstops: Floats = EMPTY,
+        s0: Floats = EMPTY,
+        columns: Indices = NO_COLUMNS,
+        save_steps: bool = False,
+        dense: bool = False,
+        record: bool = False,
+        max_steps: int = 100_000,
+        dt0: float = 0.0,
+        dtmax: float = math.inf,
+    ) -> Trajectory:
+        """Integrate from `t0` to `t1`.
+
+        Arguments: `u0` (n,), `p` (parameters, then weights); `saveat` and `tstops` ordered
+        along the integration and inside the span (not checked); `s0` (n, m) sensitivities at
+        `t0` with, for each column, in `columns` (m,) the index of its parameter or -1;
+        `save_steps` writes a row at every step, before and after an event; `dense` keeps the
+        interpolants, `record` the stages of Tsit5; `dt0` = 0 chooses the first step.
+
+        Raises `InputError` for wrong sizes or tolerances, and where the functions needed by
+        the method or the sensitivities do not exist.
+        """
+        functions = self.functions
+        n = functions.n
+        u0 = vector(u0, n, "u0")
+        p = vector(p, self._size_p, "p")
+        number = method_number(method)
+        if number and self._explicit_only:
+            if number == 1 and functions.jac == 0:
+                raise InputError('method "rodas5p" needs the Jacobian of the model; use method="tsit5"')
+            number = 0 if number == 2 else number
+        m = columns.size
+        flat = EMPTY
+        if m:
+            flat = self._check_columns(np.ascontiguousarray(s0, dtype=np.float64).reshape(-1), columns, number)
+        if record and (functions.events or number == 1):
+            raise InputError("steps can be recorded only for Tsit5 and models without events")
+        tolerances = []
+        for name, tolerance in (("rtol", rtol), ("atol", atol)):
+            if type(tolerance) is float and tolerance > 0.0:
+                tolerances.append(np.array((tolerance,)))
+            else:
+                tolerances.append(self._check_tolerance(name, tolerance))
+        if self._info.size and t1 < t0:
+            raise InputError(
+                f"cannot integrate backwards (from {t0:g} to {t1:g}) through events: "
+                "a state change has no inverse; swap the ends of the time span"
+            )
+        if not (math.isfinite(t0) and math.isfinite(t1)):
+            raise InputError(f"the time span ({t0}, {t1}) must be finite")
+        if not (dt0 >= 0.0 and dtmax > 0.0 and max_steps > 0):
+            raise InputError(
+                f"dt0 ({dt0}) must not be negative, dtmax ({dtmax}) and max_steps ({max_steps}) must be positive"
+            )
+        options = np.array((0 if record else number, max_steps, save_steps, dense, record, functions.n_params))
+        times = np.array((t0, t1, dt0, dtmax), dtype=np.float64)
+        return Trajectory._make(
+            self._integrate(
+                self._fn,
+                self._info,
+                options,
+                times,
+                u0,
+                p,
+                *tolerances,
+                vector(saveat, None, "saveat"),
+                vector(tstops, None, "tstops"),
+                flat,
+                columns,
+            )
+        )
+
+    def _check_columns(self, s0: Floats, columns: Indices, number: int) -> Floats:
+        functions = self.functions
+        if columns.dtype != np.int64 or s0.size != functions.n * columns.size:
+            raise InputError(
+                f"s0: expected {functions.n} x {columns.size} numbers (states x columns), got {s0.size}"
+            )
+        if columns.min() < -1 or columns.max() >= functions.n_params:
+            raise InputError(f"sensitivity columns must be -1 or the index of one of {functions.n_params} parameters")
+        missing = functions.fjp == 0 or (number != 0 and functions.djp == 0)
+        if missing or len(functions.affect_jac) < len(functions.events):
+            raise InputError("forward sensitivities need the functions fjp, djp and affect_jac of the model")
+        return s0
+
+    def _check_tolerance(self, name: str, tolerance: Any) -> Floats:
+        values = vector(tolerance, None, name)
+        if values.size not in (1, self.functions.n):
+            raise InputError(f"{name}: expected one number or {self.functions.n} (one for each state)")
+        if not (np.all(np.isfinite(values)) and np.all(values > 0.0)):
+            raise InputError(f"{name} must be positive and finite, got {tolerance!r}")
+        return values

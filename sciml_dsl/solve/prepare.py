@@ -1,0 +1,281 @@
+"""From names to arrays: what the solver needs of a model, prepared once and kept with it.
+
+Takes initial values and parameters as users give them (by name or in order, whole or
+in part), gives vectors in the model's order, or says which name or number is wrong.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError, MissingValueError, UnknownNameError, suggest
+from ..language.ast import names
+from .integrate import Integrator, vector
+from .problem import NativeFunctions
+
+if TYPE_CHECKING:
+    from ..model.model import Model
+
+Floats = NDArray[np.float64]
+Given = Mapping[Any, Any] | Sequence[float] | Floats | None
+
+
+class Prepared:
+    """One model made ready to be solved many times."""
+
+    def __init__(self, model: Model) -> None:
+        from ..codegen.native import functions
+
+        self._model = model
+        spec = model.spec
+        self.states = spec.states
+        self.parameters = model.parameters
+        self.observables = model.observables
+        self.integrator = Integrator(functions(model))
+        self.functions: NativeFunctions = self.integrator.functions
+        self.event_sources = tuple(event.source for event in model.system.events)
+        self.state_index = {name: i for i, name in enumerate(self.states)}
+        self.parameter_index = {name: i for i, name in enumerate(self.parameters)}
+        self._p, self.missing = self._default_parameters()
+        self._needs_initial = tuple(i for i, expr in enumerate(spec.initial) if expr is None)
+        self._initial_function = ctypes.CFUNCTYPE(
+            None, ctypes.c_double, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p
+        )(self.functions.initial)
+        self._constant_initial = not any(expr is not None and names(expr) for expr in spec.initial)
+        self._default_u0: tuple[float, Floats] | None = None
+
+    @cached_property
+    def forward(self) -> Integrator:
+        """The integrator with what forward sensitivities need, compiled when first used."""
+        from ..codegen.native import functions
+
+        return Integrator(functions(self._model, forward=True))
+
+    @cached_property
+    def observe(self) -> Callable[[Floats, Floats, Floats], Floats] | None:
+        """Observables (T, k) from (t, u, p)."""
+        if not self.observables:
+            return None
+        from .observe import observe
+
+        functions = self.functions
+        return lambda t, u, p: observe(functions.observables, functions.n_observables, t, u, p)
+
+    # ------------------------------------------------------------ parameters
+
+    def _default_parameters(self) -> tuple[Floats, tuple[str, ...]]:
+        spec = self._model.spec
+        values = [math.nan if q.default is None else float(q.default) for q in spec.parameters]
+        missing = [q.name for q in spec.parameters if q.default is None]
+        weights = dict(spec.weights)
+        for network in spec.networks:
+            given = weights.get(network.name)
+            if given is None:
+                missing.append(network.name)
+                values += [math.nan] * network.n_weights
+            else:
+                values += given
+        return np.array(values, dtype=np.float64), tuple(missing)
+
+    def p(self, given: Given, weights: Mapping[str, Any] | None) -> Floats:
+        """Parameters followed by all network weights.
+
+        Raises `UnknownNameError` for a name the model does not have, `MissingValueError`
+        for what has no number, `InputError` for NaN, infinity or a wrong length.
+        """
+        if given is None and weights is None:
+            if self.missing:
+                self._raise_missing(self.missing)
+            return self._p
+        values = self._p.copy()
+        count = len(self.parameters)
+        if given is not None:
+            if isinstance(given, Mapping):
+                for key, value in given.items():
+                    name = str(key)
+                    index = self.parameter_index.get(name)
+                    if index is None:
+                        raise UnknownNameError(_unknown(name, self.parameters, "parameter"))
+                    values[index] = _number(value, name)
+            else:
+                array = vector(given, None, "p")
+                if array.size not in (count, values.size):
+                    extra = f" (or {values.size} with the network weights)" if values.size > count else ""
+                    raise InputError(
+                        f"p: {array.size} numbers for {count} parameters{extra}: {_list(self.parameters)}"
+                    )
+                values[: array.size] = array
+        if weights is not None:
+            self._set_weights(values, weights)
+        if not math.isfinite(values.sum()):  # cheaper than a test of each
+            self._check_finite(values)
+        return values
+
+    def _set_weights(self, values: Floats, weights: Mapping[str, Any]) -> None:
+        networks = self._model.spec.networks
+        known = {network.name for network in networks}
+        for name in weights:
+            if name not in known:
+                raise UnknownNameError(_unknown(str(name), [n.name for n in networks], "network"))
+        at = len(self.parameters)
+        for network in networks:
+            if network.name in weights:
+                array = np.asarray(weights[network.name], dtype=np.float64).reshape(-1)
+                if array.size != network.n_weights:
+                    raise InputError(
+                        f"network `{network.name}` has {network.n_weights} weights, got {array.size}"
+                    )
+                values[at : at + network.n_weights] = array
+            at += network.n_weights
+
+    def _check_finite(self, values: Floats) -> None:
+        missing = [name for i, name in enumerate(self.parameters) if math.isnan(values[i])]
+        at = len(self.parameters)
+        for network in self._model.spec.networks:
+            if np.isnan(values[at : at + network.n_weights]).any():
+                missing.append(network.name)
+            at += network.n_weights
+        absent = [name for name in missing if name in self.missing]
+        if absent:
+            self._raise_missing(absent)
+        for i, name in enumerate(self.parameters):
+            if not math.isfinite(values[i]):
+                raise InputError(f"the parameter `{name}` is {values[i]}; it must be a finite number")
+        if not np.isfinite(values).all():
+            raise InputError("the network weights contain NaN or infinity")
+
+    def _raise_missing(self, names: Iterable[str]) -> None:
+        networks = {network.name for network in self._model.spec.networks}
+        parameters = [name for name in names if name not in networks]
+        if parameters:
+            first = parameters[0]
+            raise MissingValueError(
+                f"no value for the parameter{'s' if len(parameters) > 1 else ''} {_list(parameters)}; give p={{"
+                f'"{first}": ...}}, or a default in the model: param {first} = 1'
+            )
+        first = next(iter(names))
+        raise MissingValueError(
+            f"the network `{first}` has no weights yet; train it with fit or discover, "
+            f'or give weights={{"{first}": flat array}}'
+        )
+
+    # ------------------------------------------------------------ initial values
+
+    def u0(self, given: Given, p: Floats, t0: float) -> Floats:
+        """Initial state: the model's own, with what is given in its place."""
+        if given is None:
+            if p is self._p or self._constant_initial:
+                if self._default_u0 is None or self._default_u0[0] != t0:
+                    self._default_u0 = (t0, self._from_model(p, t0, ()))
+                return self._default_u0[1]
+            return self._from_model(p, t0, ())
+        if isinstance(given, Mapping):
+            found: dict[int, float] = {}
+            for key, value in given.items():
+                name = str(key)
+                index = self.state_index.get(name)
+                if index is None:
+                    raise UnknownNameError(_unknown(name, self.states, "state"))
+                found[index] = _number(value, f"{name}(0)")
+            values = self._from_model(p, t0, found)
+            for index, number in found.items():
+                values[index] = number
+            return values
+        values = vector(given, None, "u0").copy()
+        if values.size != len(self.states):
+            raise InputError(f"u0: {values.size} numbers for {len(self.states)} states: {_list(self.states)}")
+        if not math.isfinite(values.sum()):
+            for name, number in zip(self.states, values, strict=True):
+                _number(number, f"{name}(0)")
+        return values
+
+    def initial(self, p: Floats, t0: float) -> tuple[Floats, Floats]:
+        """The model's own initial values (n,), NaN where it has none, and their derivatives (n, n_params)."""
+        n, count = len(self.states), len(self.parameters)
+        out = np.empty(n + n * count)
+        u = np.zeros(n)
+        self._initial_function(t0, u.ctypes.data, p.ctypes.data, out.ctypes.data)
+        return out[:n], out[n:].reshape(n, count)
+
+    def _from_model(self, p: Floats, t0: float, given: Iterable[int]) -> Floats:
+        values = self.initial(p, t0)[0].copy()
+        if not math.isfinite(values.sum()):
+            given = set(given)
+            missing = [self.states[i] for i in self._needs_initial if i not in given]
+            if missing:
+                first = missing[0]
+                raise MissingValueError(
+                    f"no initial value for {_list(missing)}; give u0={{\"{first}\": ...}}, "
+                    f"or write it in the model: {first}(0) = 1"
+                )
+            for i, name in enumerate(self.states):
+                if i not in given and not math.isfinite(values[i]):
+                    raise InputError(f"the initial value of `{name}` works out as {values[i]}; check its expression")
+        return values
+
+    # ------------------------------------------------------------ sensitivities
+
+    def columns(self, names: Any, p: Floats, t0: float, given: Given) -> tuple[tuple[str, ...], Floats, Any]:
+        """Names, S0 (n, m) and column indices of the sensitivities asked for.
+
+        `names`: True for all parameters, or names of parameters and of initial values
+        (`"x(0)"`, or `"x"`).
+        """
+        if names is True:
+            wanted: tuple[str, ...] = self.parameters
+        else:
+            wanted = (names,) if isinstance(names, str) else tuple(str(name) for name in names)
+        derivatives = self.initial(p, t0)[1]
+        if isinstance(given, Mapping):
+            fixed = [self.state_index[str(key)] for key in given]
+        else:
+            fixed = [] if given is None else list(range(len(self.states)))
+        s0 = np.zeros((len(self.states), len(wanted)))
+        columns = np.empty(len(wanted), np.int64)
+        for c, name in enumerate(wanted):
+            state = name[:-3] if name.endswith("(0)") else name
+            if name in self.parameter_index:
+                columns[c] = self.parameter_index[name]
+                s0[:, c] = derivatives[:, columns[c]]
+                s0[fixed, c] = 0.0
+            elif state in self.state_index:
+                columns[c] = -1
+                s0[self.state_index[state], c] = 1.0
+            else:
+                known = (*self.parameters, *(f"{x}(0)" for x in self.states))
+                raise UnknownNameError(_unknown(name, known, "parameter or initial value"))
+        return wanted, s0, columns
+
+
+def prepared(model: Model) -> Prepared:
+    """The `Prepared` of a model, made once."""
+    found = model.__dict__.get("_prepared")
+    if found is None:
+        found = model.__dict__["_prepared"] = Prepared(model)
+    return found  # type: ignore[no-any-return]
+
+
+def _number(value: Any, name: str) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"`{name}` must be a number, got {value!r}") from error
+    if not math.isfinite(number):
+        raise InputError(f"`{name}` is {number}; it must be a finite number")
+    return number
+
+
+def _unknown(name: str, known: Sequence[str], kind: str) -> str:
+    hint = suggest(name, known) or (f"the model has {_list(known)}" if known else f"the model has no {kind}s")
+    return f"unknown {kind} `{name}`; {hint}"
+
+
+def _list(names: Sequence[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names[:20]) + (", ..." if len(names) > 20 else "")

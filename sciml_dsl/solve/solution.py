@@ -1,0 +1,294 @@
+"""`Solution`: a trajectory with the names of its model.
+
+Takes a `Trajectory` of plain arrays; gives states and observables by name,
+values between the steps, what the solver did, and what went wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError, UnknownNameError, suggest
+from .dense import evaluate
+from .integrate import Trajectory
+from .status import Status
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+Floats = NDArray[np.float64]
+
+_STATS = (
+    "steps",
+    "rejected",
+    "f_evaluations",
+    "jacobian_evaluations",
+    "factorisations",
+    "switches",
+    "tsit5_steps",
+    "rodas5p_steps",
+    "events",
+)
+
+
+class Solution:
+    """What `solve` gives.
+
+    Attributes
+    ----------
+    t : (T,) times of output.  Without `saveat` every accepted step, and an event's time twice
+        (the states before and after it); with `saveat` the value at an event's time is the one
+        after the event.  A failed or terminated integration ends early.
+    u : (T, n) states.
+    states, observables, parameters : names.
+    p : parameters, then network weights.
+    sensitivities : (T, n, m) derivatives of the states by `sensitivity_names`, or None.
+
+    `sol["x"]` is a state or observable at `t`; `sol(t)` interpolates with the method's own
+    fourth-order polynomials.
+
+    Example
+    -------
+    >>> import sciml_dsl as sd
+    >>> sol = sd.model("x' = -x; x(0) = 1").solve((0, 1), rtol=1e-9, atol=1e-12)
+    >>> round(float(sol(1.0)[0]), 6), sol.success
+    (0.367879, True)
+    """
+
+    def __init__(
+        self,
+        trajectory: Trajectory,
+        states: tuple[str, ...],
+        *,
+        span: tuple[float, float],
+        u0: Floats,
+        p: Floats,
+        parameters: tuple[str, ...] = (),
+        observables: tuple[str, ...] = (),
+        sensitivity_names: tuple[str, ...] = (),
+        event_sources: tuple[int, ...] = (),
+        observe: Callable[[Floats, Floats, Floats], Floats] | None = None,
+        densely: Callable[[], Trajectory] | None = None,
+        seconds: float = 0.0,
+        method: str = "auto",
+    ) -> None:
+        self.t = trajectory.t
+        self.u = trajectory.u
+        self._p = p
+        self.states = states
+        self.parameters = parameters
+        self.observables = observables
+        self.sensitivity_names = sensitivity_names
+        self.method = method
+        self._trajectory = trajectory
+        self._span = span
+        self._u0 = u0
+        self._event_sources = event_sources
+        self._observe = observe
+        self._densely = densely
+        self._seconds = seconds
+        self._observed: Floats | None = None
+
+    @property
+    def p(self) -> Floats:
+        """Parameters in the model's order, then network weights (a copy)."""
+        return self._p.copy()
+
+    # ------------------------------------------------------------ how it ended
+
+    @property
+    def status(self) -> Status:
+        """How the integration ended."""
+        return Status(self._trajectory.status)
+
+    @property
+    def success(self) -> bool:
+        """Whether the end, or a terminating event, was reached."""
+        return self._trajectory.ok
+
+    @property
+    def t_end(self) -> float:
+        """Time that was reached."""
+        return self._trajectory.t_end
+
+    @property
+    def stats(self) -> dict[str, Any]:
+        """What the solver did: steps, evaluations, switches between methods, seconds."""
+        counts = dict(zip(_STATS, map(int, self._trajectory.counts), strict=False))
+        return {**counts, "seconds": self._seconds}
+
+    @property
+    def message(self) -> str:
+        """How the integration ended, in words, with what to do about a failure."""
+        status, at = self.status, f"t = {self.t_end:g}"
+        if status == Status.SUCCESS:
+            return f"reached t = {self._span[1]:g} in {self.stats['steps']} steps"
+        if status == Status.TERMINATED:
+            return f"ended by an event at {at}"
+        if status == Status.MAX_STEPS:
+            advice = (
+                'the model may be stiff, use method="auto" or "rodas5p"'
+                if self.method == "tsit5"
+                else "raise max_steps, loosen rtol and atol, or look for fast oscillations"
+            )
+            return f"gave up at {at} after max_steps = {self._attempts()} steps; {advice}"
+        if status == Status.UNSTABLE:
+            return (
+                f"the solution blows up at {at}: {self._growth()}; "
+                "end the time span earlier, or check signs and parameters"
+            )
+        if status == Status.NONFINITE:
+            return (
+                f"the equations give NaN or infinity at {at} ({self._where_not_finite()}); "
+                "look for a division by zero, a logarithm or root of a negative number"
+            )
+        if status == Status.DT_TOO_SMALL:
+            return (
+                f"the step size became too small at {at}: {self._growth()}; the right-hand side may jump "
+                "there (make it an event, or name the time in tstops), or the tolerances are out of reach"
+            )
+        if status == Status.EVENT_CHATTERING:
+            return (
+                f"an event fires again and again at {at} without time passing ({self._last_event()}); "
+                "let its state change lead away from its condition, or end with `terminate`"
+            )
+        return "the time of an event is not a number, or the period of an `every` event is not positive"
+
+    def _attempts(self) -> int:
+        return int(self._trajectory.counts[0] + self._trajectory.counts[1])
+
+    def _growth(self) -> str:
+        start, end = np.abs(self._u0), np.abs(self._trajectory.u_end)
+        ratio = np.where(np.isfinite(end), end, np.inf) / (1.0 + np.where(np.isfinite(start), start, 0.0))
+        i = int(np.argmax(ratio))
+        return f"`{self.states[i]}` went from {self._u0[i]:.4g} to {self._trajectory.u_end[i]:.4g}"
+
+    def _where_not_finite(self) -> str:
+        values = self._trajectory.u_end
+        bad = [name for name, value in zip(self.states, values, strict=True) if not np.isfinite(value)]
+        if bad:
+            return "in " + ", ".join(f"`{name}`" for name in bad[:5])
+        return ", ".join(f"{n} = {v:.4g}" for n, v in zip(self.states[:4], values, strict=False)) + (
+            ", ..." if len(self.states) > 4 else ""
+        )
+
+    def _last_event(self) -> str:
+        return f"event {self.events[-1][1] + 1} of the model" if self.events else "an event"
+
+    @property
+    def events(self) -> list[tuple[float, int]]:
+        """Events that fired: (time, index of the event in the order of definition)."""
+        times, indices = self._trajectory.event_t.tolist(), self._trajectory.event_k.tolist()
+        if self._event_sources:
+            indices = [self._event_sources[k] for k in indices]
+        return list(zip(times, indices, strict=True))
+
+    # ------------------------------------------------------------ values
+
+    @property
+    def sensitivities(self) -> Floats | None:
+        """(T, n, m) derivatives of the states by `sensitivity_names`; None when not asked for."""
+        m = len(self.sensitivity_names)
+        if m == 0:
+            return None
+        return self._trajectory.s.reshape(len(self.t), len(self.states), m)
+
+    def __getitem__(self, name: str) -> Floats:
+        """A state or observable at the times `t`, shape (T,).
+
+        Raises `UnknownNameError` for a name that is neither.
+        """
+        if name in self.states:
+            return self.u[:, self.states.index(name)]
+        if name in self.observables:
+            if self._observed is None:
+                self._observed = self._observables(self.t, self.u)
+            return self._observed[:, self.observables.index(name)]
+        known = (*self.states, *self.observables)
+        hint = suggest(str(name), known)
+        raise UnknownNameError(
+            f"the solution has no `{name}`; " + (hint or "it has " + ", ".join(f"`{k}`" for k in known[:20]))
+        )
+
+    def _observables(self, t: Floats, u: Floats) -> Floats:
+        if self._observe is None:
+            raise InputError("the observables of this solution cannot be evaluated away from its model")
+        return self._observe(np.ascontiguousarray(t), np.ascontiguousarray(u), self._p)
+
+    def __call__(self, t: Any, name: str | None = None) -> Floats:
+        """States at any time of the integrated range, by dense output.
+
+        Arguments: `t`, a number or array (K,); `name`, only this state or observable.
+        Returns (n,) for a number, (K, n) for an array; () and (K,) with `name`.  At an
+        event's time the value after the event.  If steps were not stored (with `saveat`),
+        the integration is repeated once to store them.
+
+        Raises `InputError` outside the range, `UnknownNameError` for an unknown name.
+        """
+        times = np.asarray(t, dtype=np.float64)
+        flat = times.reshape(-1)
+        first, last = self._span[0], self.t_end
+        low, high = min(first, last), max(first, last)
+        if flat.size and not (flat.min() >= low and flat.max() <= high):
+            raise InputError(
+                f"the solution covers t = {low:g} .. {high:g}; it was asked at "
+                f"{flat[np.argmax(~((flat >= low) & (flat <= high)))]:g}"
+            )
+        values = self._interpolated(flat)
+        if name is not None:
+            if name in self.states:
+                values = values[:, self.states.index(name)]
+            elif name in self.observables:
+                values = self._observables(flat, values)[:, self.observables.index(name)]
+            else:
+                self[name]
+        shaped: Floats = values.reshape(times.shape + values.shape[1:])
+        return shaped
+
+    def _interpolated(self, times: Floats) -> Floats:
+        trajectory = self._trajectory
+        if trajectory.starts.size == 0 and trajectory.counts[0] > 0:
+            if self._densely is None:
+                raise InputError("the steps of this solution were not stored")
+            dense = self._densely()
+            trajectory = trajectory._replace(starts=dense.starts, lengths=dense.lengths, polys=dense.polys)
+            self._trajectory = trajectory
+        if trajectory.starts.size == 0:  # no time passed
+            return np.repeat(trajectory.u_end[None, :], times.size, axis=0)
+        values = evaluate(trajectory.starts, trajectory.lengths, trajectory.polys, times)
+        values[times == trajectory.t_end] = trajectory.u_end
+        return values
+
+    # ------------------------------------------------------------ elsewhere
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A table with column `t`, the states and the observables."""
+        import pandas
+
+        names = (*self.states, *self.observables)
+        return pandas.DataFrame({"t": self.t, **{name: self[name] for name in names}})
+
+    def plot(self, **options: Any) -> Figure:
+        """Draw the states against time; options as of `sciml_dsl.plot.solution`."""
+        from ..plot import solution
+
+        return solution(self, **options)
+
+    def __getstate__(self) -> dict[str, Any]:
+        if self.observables and self._observed is None and self._observe is not None:
+            self._observed = self._observables(self.t, self.u)
+        if self._densely is not None and len(self.t):
+            self._interpolated(self.t[:0])
+        return {**self.__dict__, "_observe": None, "_densely": None}
+
+    def __len__(self) -> int:
+        return len(self.t)
+
+    def __repr__(self) -> str:
+        names = ", ".join(self.states[:6]) + (", ..." if len(self.states) > 6 else "")
+        return f"<Solution {self.status.name.lower()}: {names} at {len(self.t)} times; {self.message}>"
