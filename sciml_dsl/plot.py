@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from .errors import InputError
 from .files import check_output, write_with
+from .fit.table import TIME, Measurements
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -92,9 +93,10 @@ def fit(result: Any, path: str | Path | None = None) -> Figure:
     """Draw measurements as points and the fitted model as lines, one panel for each column.
 
     Arguments:
-        result: what `fit` gives: `data`, a sequence of `Measurements` (one for each
-            experiment: `t`, `columns`, `values`), and `solutions`, as many `Solution`s
-            (`t`, and `solution[name]` for each column) on grids fine enough to draw.
+        result: what `fit` gives: `data`, a sequence of tables (one for each experiment,
+            `Measurements` or a DataFrame with a column `t`), and `solutions`, as many
+            `Solution`s (`t`, and `solution[name]` for each column) on grids fine enough
+            to draw.
         path: where to write the figure as well.
 
     Returns:
@@ -109,7 +111,7 @@ def fit(result: Any, path: str | Path | None = None) -> Figure:
         >>> figure = fit(m.fit({"t": [0, 1, 2], "x": [1.0, 0.61, 0.37]}))
     """
     _require_matplotlib()
-    data, solutions = _sequence(result.data), _sequence(result.solutions)
+    data, solutions = _tables(result.data), _sequence(result.solutions)
     columns = _columns(data)
     across = min(len(columns), 2 if len(columns) < 5 else 3)
     down = -(-len(columns) // across)
@@ -150,7 +152,7 @@ def discovery(result: Any, path: str | Path | None = None) -> Figure:
         >>> figure = discovery(m.discover({"t": t, "x": np.exp(-t)}))
     """
     _require_matplotlib()
-    data, solutions = _sequence(result.data), _sequence(result.solutions)
+    data, solutions = _tables(result.data), _sequence(result.solutions)
     columns = _columns(data)
     terms = [name for name in result.terms if name in result.samples]
     with _style():
@@ -232,11 +234,20 @@ def _colour(i: int) -> str:
     return COLOURS[i % len(COLOURS)]
 
 
+def _tables(data: Any) -> list[Measurements]:
+    return [table if isinstance(table, Measurements) else _measurements(table) for table in _sequence(data)]
+
+
+def _measurements(frame: Any) -> Measurements:
+    columns = tuple(name for name in frame.columns if name != TIME)
+    return Measurements(np.asarray(frame[TIME], dtype=float), columns, np.asarray(frame[list(columns)], dtype=float))
+
+
 def _sequence(value: Any) -> list[Any]:
     return list(value) if isinstance(value, Sequence) else [value]
 
 
-def _columns(data: Sequence[Any]) -> list[str]:
+def _columns(data: Sequence[Measurements]) -> list[str]:
     return list(dict.fromkeys(name for table in data for name in table.columns))
 
 
@@ -273,14 +284,16 @@ def _by_size(u: NDArray[np.float64]) -> list[list[int]]:
     return sorted((sorted(group) for group in groups), key=lambda group: group[0])
 
 
-def _data_and_model(panel: Axes, name: str, colour: str, data: Sequence[Any], solutions: Sequence[Any]) -> None:
+def _data_and_model(
+    panel: Axes, name: str, colour: str, data: Sequence[Measurements], solutions: Sequence[Any]
+) -> None:
     alpha = 1.0 if len(data) == 1 else 0.7
     for k, (table, sol) in enumerate(zip(data, solutions, strict=True)):
         if name not in table.columns:
             continue
         first = k == 0
         panel.plot(sol.t, sol[name], color=colour, alpha=alpha, label="model" if first else None)
-        values = table.values[:, list(table.columns).index(name)]
+        values = table.column(name)
         panel.plot(
             table.t, values, "o", color=colour, markersize=4.5, markerfacecolor="white", markeredgewidth=1.3,
             alpha=alpha, label="data" if first else None,

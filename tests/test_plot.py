@@ -108,6 +108,14 @@ def test_fit_draws_points_and_lines_in_one_colour(experiments: int) -> None:
         assert len({line.get_color() for line in lines}) == 1
 
 
+def test_tables_may_be_data_frames() -> None:
+    result = fitted()
+    (table,) = result.data
+    result.data = [pd.DataFrame({"t": table.t, **{name: table.column(name) for name in table.columns}})]
+    points = [panel.get_lines()[1].get_ydata() for panel in plot.fit(result).axes]
+    np.testing.assert_array_equal(np.column_stack(points), table.values)
+
+
 def test_discovery_shows_data_terms_and_pareto_front() -> None:
     figure = plot.discovery(discovered())
     titles = [panel.get_title() for panel in figure.axes]

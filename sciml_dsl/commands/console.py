@@ -130,7 +130,7 @@ def grid(header: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) ->
     return "\n".join(lines)
 
 
-def csv_text(columns: Mapping[str, Sequence[float]]) -> str:
+def csv_text(columns: Mapping[str, Iterable[float]]) -> str:
     """Columns as CSV; numbers keep every bit, NaN is an empty cell."""
     lines = [",".join(_csv_cell(name) for name in columns)]
     for row in zip(*columns.values(), strict=True):
