@@ -105,6 +105,8 @@ def _parts(node: Expr) -> list[str | tuple[Expr, int]]:
     if isinstance(node, Unary):
         if node.op == "not":
             return ["not ", (node.arg, _NOT)]
+        if isinstance(node.arg, Unary) and node.arg.op == "-":
+            return ["-", (node.arg, _SIGNED)]  # without parentheses, whose depth is limited
         return ["-", _unsigned(node.arg, _SIGNED)]
     if isinstance(node, IfElse):
         return ["if ", (node.cond, 1), " then ", (node.then, 1), " else ", (node.other, _CONDITIONAL)]

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
+from ..errors import suggest
 from .ast import Span
 from .complaint import Complaint
-from .names import RESERVED_WORDS
+from .names import BUILTINS, RESERVED_WORDS
 from .tokens import OPERAND_END, Token
 
 _OPERAND = frozenset({"NUMBER", "NAME", "PRIMED", "_LPAR", "COEFFICIENT", "_ROOT", "_MACRO"})
@@ -172,6 +173,14 @@ def _missing_sign(p: _Place) -> Complaint | None:
         return None
     whole = Span(before.start, token.end)
     left, right = before.value, token.value
+    if before.type == "NAME" and before.value in BUILTINS:
+        return Complaint(f"the argument of `{left}` stands in parentheses", whole, f"write {left}({right})")
+    if before.value == "lambda" and p.has("_COLON"):
+        return Complaint("functions are not written with `lambda`", before.span, "write f(a, b) = a*b")
+    if p.head.type in ("_PARAM", "_CONST") and p.before is not None and token.type == "NUMBER":
+        return Complaint("the `=` is missing", whole, f"write {left} = {right}")
+    if p.head.type == "_MODEL":
+        return Complaint("the name of a model is one word", whole, f"write model {left}_{right}")
     if p.head.type in ("_PARAM", "_CONST") and before.type != "_RSQB" and token.type == "NAME":
         if token.value == "in":
             return Complaint("bounds are written in brackets", token.span, "write param k = 1 in [0, 10]")
@@ -185,18 +194,16 @@ def _missing_sign(p: _Place) -> Complaint | None:
         return Complaint("an operator is missing between these", whole, f"write {shown}")
     if before.type == "_RPAR" and token.type == "_LPAR":
         return Complaint("an operator is missing between `)` and `(`", whole, "write (...)*(...)")
-    if not p.has("_EQ") and p.seen and p.seen[0].type in ("NAME", "PRIMED") and len(p.seen) == 1:
-        return Complaint(f"`{left} {right}` is not a statement", whole, _statement_hint(left))
+    if len(p.seen) == 1 and before.type == "NAME":
+        close = suggest(left, ["model", "param", "const", "neural", "when", "at", "every"])
+        if close is not None or not p.has("_EQ"):
+            return Complaint(f"`{left} {right}` is not a statement", whole, close or _STATEMENTS)
     left = "(...)" if before.type == "_RPAR" else left
     right = "(...)" if token.type == "_LPAR" else right
     return Complaint("an operator is missing between these", whole, f"write {left}*{right} for a product")
 
 
-def _statement_hint(word: str) -> str:
-    from ..errors import suggest
-
-    close = suggest(word, ["model", "param", "const", "neural", "when", "at", "every"])
-    return close or "write x' = ... for an equation, name = ... for a definition, `param k = 1` for a parameter"
+_STATEMENTS = "write x' = ... for an equation, name = ... for a definition, `param k = 1` for a parameter"
 
 
 def _no_equation(p: _Place) -> Complaint | None:
@@ -215,7 +222,7 @@ def _no_equation(p: _Place) -> Complaint | None:
     return Complaint(
         "this is not a statement: there is no `=`",
         Span(start, p.statement[-1].end if p.statement else start),
-        "write x' = ... for an equation, name = ... for a definition, `param k = 1` for a parameter",
+        _STATEMENTS,
     )
 
 
@@ -237,7 +244,7 @@ def _conditional(p: _Place) -> Complaint | None:
 def _reserved_word(p: _Place) -> Complaint | None:
     """`if`, `and`, `not` ... used as a name."""
     word = _KEYWORDS.get(p.token.type)
-    if word is None or "NAME" not in p.accepts:
+    if word is None or "NAME" not in p.accepts or (p.token.type == "_IF" and "NUMBER" in p.accepts):
         return None
     return Complaint(f"`{word}` is a word of the language, not a name", p.token.span, "choose another name")
 
@@ -278,8 +285,8 @@ _RULES: tuple[Callable[[_Place], Complaint | None], ...] = (
     _foreign_statement,
     _event_without_colon,
     _assignment_sign,
-    _conditional,
     _reserved_word,
+    _conditional,
     _options,
     _missing_sign,
     _no_equation,
@@ -301,7 +308,9 @@ def _general(p: _Place) -> Complaint:
         wanted.append("a number")
     if "TIMES" in p.accepts and "_SEP" not in p.accepts:
         wanted.append("an operator")
-    wanted.extend(shown for kind, shown in _EXPECTED.items() if kind in p.accepts and shown not in wanted)
+    for kind, shown in _EXPECTED.items():
+        if kind in p.accepts and shown not in wanted and not (kind == "_LPAR" and "NUMBER" in p.accepts):
+            wanted.append(shown)
     expected = f"expected {_either(wanted)}" if wanted else None
     span = p.token.span
     if p.token.type == "_SEP" and p.before is not None:

@@ -10,6 +10,7 @@ built are recognised here, because some of them (`u[i]' = ... for i in 1..N`,
 from __future__ import annotations
 
 from ..errors import ReservedError
+from .ast import Span
 from .complaint import Complaint
 from .tokens import CLOSING, OPENING, OPERAND_END, Token
 
@@ -65,6 +66,8 @@ def reserved_statement(tokens: list[Token], first: int, found: str | None = None
 
 def _colon(tokens: list[Token], first: int) -> int | None:
     """Index of the `:` that ends an event's head, or None where this is no event."""
+    if len(tokens) < first + 2:
+        return None
     second = tokens[first + 1].type
     if second in ("_EQ", "AUGMENT"):
         return None
@@ -140,9 +143,16 @@ def _refuse_arrays(tokens: list[Token], first: int) -> None:
         if (token.type == "_LSQB" and before.type in ("NAME", "PRIMED")) or (
             loop and tokens[i + 1].type == "NAME" and tokens[first].type == "NAME"
         ):
-            raise Complaint(
-                "arrays (`u[i]`, `for i in 1..N`) are not built yet",
-                before.span if token.type == "_LSQB" else token.span,
-                "write one state for each element: u1' = ...; u2' = ...; the outputs of a network are U(x, y)[1]",
-                ReservedError,
-            )
+            if token.type == "_LSQB" and before.value in ("in", "log"):
+                continue
+            raise array_complaint(before.span if token.type == "_LSQB" else token.span)
+
+
+def array_complaint(span: Span) -> Complaint:
+    """The answer to `u[i]` and `for i in 1..N`."""
+    return Complaint(
+        "arrays (`u[i]`, `for i in 1..N`) are not built yet",
+        span,
+        "write one state for each element: u1' = ...; u2' = ...; the outputs of a network are U(x, y)[1]",
+        ReservedError,
+    )

@@ -15,8 +15,8 @@ from collections.abc import Mapping
 
 from .ast import Span
 from .complaint import Complaint
-from .keywords import mark_statement, reserved_statement
-from .names import RESERVED_WORDS, normalise, split_primes
+from .keywords import array_complaint, mark_statement, reserved_statement
+from .names import PRIMES, RESERVED_WORDS, normalise, split_primes
 from .tokens import Token
 
 MAX_NESTING = 500
@@ -212,11 +212,12 @@ class _Lexer:
             if before.type in ("PLUS", "MINUS") and len(self.tokens) > 2 and self.tokens[-3].type == "POW":
                 before = self.tokens[-3]
             if before.type in ("DIVIDE", "POW"):
-                end = "...)" if token.type == "_LPAR" else f"{token.value})"
+                other = "(...)" if token.type == "_LPAR" else token.value
+                sign = before.value
                 raise Complaint(
                     f"`{before.value}{number.value}{token.value}` can be read in two ways",
                     Span(before.start, token.end),
-                    f"write {before.value}({number.value}*{end} or put the product apart with `*`",
+                    f"write {sign}({number.value}*{other}), or {sign}{number.value}*{other}",
                 )
         number.type = "COEFFICIENT"
 
@@ -234,11 +235,24 @@ class _Lexer:
         }
         raise Complaint(f"`{token.value}` is not an operator of this language", token.span, hints[token.value])
 
+    def misplaced_prime(self, token: Token) -> Complaint:
+        last = self.tokens[-1]
+        name = self.tokens[self.first].value
+        if last.type == "_RSQB":
+            return array_complaint(Span(self.tokens[self.first].start, token.end))
+        if last.type == "_RPAR" and self.tokens[self.first].type == "NAME":
+            return Complaint("the prime stands behind the name", token.span, f"write {name}' = ...")
+        return Complaint("this prime belongs to no name", token.span, _CHARACTERS["'"])
+
     def bad(self, token: Token) -> None:
         char = token.value
         head = self.tokens[self.first] if self.first < len(self.tokens) else None
         if head is not None:
             reserved_statement(self.tokens, self.first, found=char)
+            if char == "." and self.text.startswith("..", token.start):
+                raise array_complaint(token.span)
+            if char in PRIMES:
+                raise self.misplaced_prime(token)
         raise Complaint(f"the character {_shown(char)} has no meaning here", token.span, _CHARACTERS.get(char))
 
 

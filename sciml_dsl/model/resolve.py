@@ -74,7 +74,8 @@ class _Resolver:
             self.unpack(unpacking)
         self.scope.definitions = self.definitions
         constants = self.constant_values()
-        parameters = tuple(self.parameter(p, constants) for p in self.parameters.values())
+        kinds = self.scope.described()
+        parameters = tuple(self.parameter(p, constants, kinds) for p in self.parameters.values())
         check = self.scope.check
         self.check_recursion()
         derivatives = tuple(check(expr) for expr in self.derivatives.values())
@@ -224,8 +225,8 @@ class _Resolver:
         self.not_builtin(name, "function")
         self.claim(name, "function")
         args = [arg.name for arg in statement.args]
-        for arg in statement.args:
-            if args.count(arg.name) > 1:
+        for position, arg in enumerate(statement.args):
+            if arg.name in args[:position]:
                 raise Complaint(f"the argument `{arg.name}` stands twice", arg.span or NOWHERE, None, NameModelError)
         self.scope.functions[name.name] = tuple(args)
         self.functions[name.name] = statement
@@ -274,8 +275,8 @@ class _Resolver:
             values[name] = evaluate(self.constants[name].value, values, f"the constant `{name}`", kinds)
         return {name: values[name] for name in self.constants}
 
-    def parameter(self, p: syntax.Parameter, constants: dict[str, float]) -> Parameter:
-        name, kinds = p.name.name, self.scope.described()
+    def parameter(self, p: syntax.Parameter, constants: dict[str, float], kinds: dict[str, str]) -> Parameter:
+        name = p.name.name
 
         def number(expr: Expr | None, what: str, missing: float) -> float:
             if expr is None:
@@ -431,9 +432,8 @@ class _Resolver:
             elif not (isinstance(node, Binary) and node.op in ("<", "<=", ">", ">=")):
                 span = node.span or NOWHERE
                 if isinstance(node, Binary) and node.op in ("==", "!="):
-                    raise Complaint(
-                        f"`{node.op}` never changes over a time span", span, "use `<` or `>`", UnsupportedError
-                    )
+                    message = f"`{node.op}` cannot start an event here: it changes at no moment or only for a moment"
+                    raise Complaint(message, span, "use `<` or `>`, or a single `==`", UnsupportedError)
                 raise Complaint(
                     "`when` needs a condition that can turn true", span, "compare: when x < 0.1: ...", ModelError
                 )

@@ -110,8 +110,8 @@ class Scope:
         base, order = split_primes(name)
         if order:
             if self.kinds.get(base) == "state":
-                hint = f"give the right-hand side of {base}' a name and use it: rate = ...; {base}' = rate"
-                return Complaint(f"`{name}` is a derivative, not a state", span, hint, NameModelError)
+                hint = f"name its right-hand side and use that name: rate = ...; {name} = rate"
+                return Complaint(f"`{name}` is no state of this model", span, hint, NameModelError)
             return Complaint(
                 f"`{name}` is not defined", span, f"write {name}' = ... to make it a state", NameModelError
             )

@@ -57,7 +57,7 @@ def with_terms(
     spec = replace(spec, parameters=spec.parameters + new)
     scope = scope_of(spec)
     formulas: dict[Key, tuple[Call, Expr]] = {}
-    sites = _calls(spec)
+    sites = network_calls(spec)
     for term, given in terms.items():
         key = _key(spec, term)
         if key not in sites:
@@ -83,7 +83,7 @@ def with_terms(
         return node
 
     result = _map(spec, lambda expr: fold(expr, put))
-    left = {func for func, _ in _calls(result)}
+    left = {func for func, _ in network_calls(result)}
     result = replace(
         result,
         networks=tuple(net for net in spec.networks if net.name in left),
@@ -154,7 +154,7 @@ def _substitute(expr: Expr, new: Mapping[str, Expr]) -> Expr:
     return fold(expr, combine)
 
 
-def _calls(spec: ModelSpec) -> dict[Key, list[Call]]:
+def network_calls(spec: ModelSpec) -> dict[Key, list[Call]]:
     """Every call of a network, equations first."""
     networks = {net.name for net in spec.networks}
     found: dict[Key, list[Call]] = {}

@@ -1,0 +1,230 @@
+"""What is refused: the place, the class, the words and the hint of each error."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+import sciml_dsl as sd
+
+# text with the place marked by ⟦ ⟧ (removed before parsing), class, part of the message, part of the hint
+CASES = [
+    ("x' = ⟦a⟧*x", sd.NameModelError, "`a` is not defined", "write `param a = 1`"),
+    ("x' = ⟦rat⟧*x; param rate = 1", sd.NameModelError, "`rat` is not defined", "did you mean `rate`"),
+    ("x' = 2*x\n⟦x'⟧ = 3*x", sd.NameModelError, "given twice", "the first is in line 1"),
+    ("x' = a\nparam a = 1\nconst ⟦a⟧ = 2", sd.NameModelError, "`a` is a parameter and defined again", "in line 2"),
+    ("x' = 1; y = 1; ⟦y⟧ = 2", sd.NameModelError, "`y` is defined twice", "line 1"),
+    ("x' = 1; f(a) = a; ⟦f(b)⟧ = b", sd.NameModelError, "`f` is defined twice", "line 1"),
+    ("x' = 1; f(a, ⟦a⟧) = a", sd.NameModelError, "`a` stands twice", ""),
+    ("x' = ⟦2 x⟧", sd.SyntaxModelError, "an operator is missing", "write 2*x"),
+    ("x' = ⟦x y⟧", sd.SyntaxModelError, "an operator is missing", "write x*y"),
+    ("x' = ⟦sin x⟧", sd.SyntaxModelError, "stands in parentheses", "write sin(x)"),
+    ("x' = (x⟦)(⟧x + 1)", sd.SyntaxModelError, "an operator is missing", "(...)*(...)"),
+    ("x' = ⟦sn(x)⟧", sd.NameModelError, "`sn` is not a function", "did you mean `sin`"),
+    ("x' = ⟦sigmoid(x)⟧", sd.NameModelError, "`sigmoid` is not a function", "1/(1 + exp(-x))"),
+    ("x' = ⟦k(x + 1)⟧; param k = 1", sd.NameModelError, "a parameter, not a function", "k*(...)"),
+    ("x' = ⟦x(t)⟧", sd.NameModelError, "without time", "write x"),
+    ("x' = ⟦exp⟧", sd.NameModelError, "a function, not a value", "exp(...)"),
+    ("f(a) = a; x' = ⟦f⟧", sd.NameModelError, "a function, not a value", "f(a)"),
+    ("x' = ⟦exp(x, 2)⟧", sd.NameModelError, "takes 1 argument, not 2", ""),
+    ("x' = ⟦max(x)⟧", sd.NameModelError, "at least 2 arguments", ""),
+    ("f(a, b) = a*b; x' = ⟦f(x)⟧", sd.NameModelError, "takes 2 arguments, not 1", "f(a, b)"),
+    ("x' = 1; ⟦exp(q)⟧ = q", sd.NameModelError, "built in", "another name"),
+    ("x' ⟦==⟧ 3*x", sd.SyntaxModelError, "`==` compares", "write `=`"),
+    ("x' ⟦:=⟧ 3*x", sd.SyntaxModelError, "`:=`", "write `=`"),
+    ("x' = x ⟦=⟧ 3", sd.SyntaxModelError, "a second `=`", "compare with `==`"),
+    ("x' = if x ⟦=⟧ 3 then 1 else 2", sd.SyntaxModelError, "`=` inside an expression", "`==`"),
+    ("x' = ⟦(⟧x + 2\ny' = 3", sd.SyntaxModelError, "never closed", ""),
+    ("x' = x + 2⟦)⟧", sd.SyntaxModelError, "closes nothing", ""),
+    ("x' = max(x, 2⟦]⟧", sd.SyntaxModelError, "does not close", ""),
+    ("x' = 3 ⟦+⟧", sd.SyntaxModelError, "ends too early", "a value"),
+    ("⟦x'⟧", sd.SyntaxModelError, "no right-hand side", "x' = ..."),
+    ("⟦x + y⟧", sd.SyntaxModelError, "not a statement", "x' = ..."),
+    ("⟦x'(t)⟧ = x", sd.SyntaxModelError, "`x'(t)` on the left", "leave the `(t)` out"),
+    ("x(t)⟦'⟧ = x", sd.SyntaxModelError, "prime", "write x' = ..."),
+    ("⟦dx(t)/dt⟧ = x", sd.SyntaxModelError, "`(t)`", "dx/dt"),
+    ("⟦dx/ds⟧ = x", sd.SyntaxModelError, "respect to the time t", "dx/dt"),
+    ("⟦-x⟧ = 3", sd.SyntaxModelError, "a sign on the left", ""),
+    ("⟦a*x' + b⟧ = 3", sd.SyntaxModelError, "the left side of `=`", "solve the equation"),
+    ("x' = x ⟦&&⟧ y", sd.SyntaxModelError, "`&&`", "write `and`"),
+    ("x' = x ⟦%⟧ 2", sd.SyntaxModelError, "`%`", "mod(a, b)"),
+    ('x\' = __import__(⟦"⟧os")', sd.SyntaxModelError, '`"`', "without quotes"),
+    ("x' = x⟦.⟧^2", sd.SyntaxModelError, "`.`", "without dots"),
+    ("⟦def⟧ f(x): return x", sd.SyntaxModelError, "`def`", "f(a, b) = a*b"),
+    ("f = ⟦lambda⟧ x: x", sd.SyntaxModelError, "lambda", "f(a, b) = a*b"),
+    ("⟦import⟧ os", sd.SyntaxModelError, "`import`", "nothing is imported"),
+    ("⟦parm k⟧ = 1", sd.SyntaxModelError, "not a statement", "did you mean `param`"),
+    ("⟦parameter⟧ k = 1", sd.SyntaxModelError, "`parameter`", "`param k = 1`"),
+    ("param ⟦if⟧ = 3", sd.SyntaxModelError, "a word of the language", "another name"),
+    ("param ⟦k 3⟧", sd.SyntaxModelError, "`=` is missing", "k = 3"),
+    ("param ⟦a b⟧", sd.SyntaxModelError, "comma", "param a = 1, b = 2"),
+    ("param k = 3 ⟦in⟧ (1, 4)", sd.SyntaxModelError, "brackets", "in [0, 10]"),
+    ("x' = 1; param k = ⟦3⟧ in [4, 5]", sd.ModelError, "outside its bounds", ""),
+    ("x' = 1; param k = 3 in [⟦5⟧, 4]", sd.ModelError, "nothing between", "lower bound comes first"),
+    ("x' = 1; param k = 3 in [⟦-1⟧, 4] log", sd.ModelError, "logarithmic", "positive"),
+    ("x' = 1; param k = ⟦j⟧", sd.NameModelError, "`j` is not defined", "const"),
+    ("x' = 1; param k = ⟦t⟧", sd.ModelError, "`t` is the time", "const"),
+    ("x' = 1; param r = 1, k = 2*⟦r⟧", sd.ModelError, "`r` is a parameter", "const"),
+    ("x' = 1; const k = ⟦1/0⟧", sd.ModelError, "divides by zero", ""),
+    ("x' = 1; const k = ⟦log(-1)⟧", sd.ModelError, "not a finite number", ""),
+    ("x' = 1; const k = ⟦inf⟧", sd.ModelError, "must be finite", ""),
+    ("x' = 1; const a = ⟦b⟧, b = a", sd.ModelError, "a → b → a", ""),
+    ("x' = a; ⟦a⟧ = b; b = a*2", sd.ModelError, "a → b → a", "a' = ..."),
+    ("⟦f(x)⟧ = g(x); g(x) = f(x); x' = 1", sd.ModelError, "f → g → f", ""),
+    ("x' = 1; ⟦y(0)⟧ = 2", sd.NameModelError, "no equation", "y' = ..."),
+    ("x' = 1; ⟦x'(0)⟧ = 2", sd.NameModelError, "lower order", "x(0)"),
+    ("x' = 1; x(0) = ⟦x⟧", sd.ModelError, "depends on the state", "parameters"),
+    ("x' = 1; y = x; x(0) = ⟦2*y⟧", sd.ModelError, "depends on the state `x`", "parameters"),
+    ("x' = 1; x(0) = ⟦t⟧", sd.ModelError, "the time `t`", "parameters"),
+    ("x' = 1; x(0) = ⟦NN(1)⟧", sd.ModelError, "network", "equations"),
+    ("x' = 1; ⟦x(1)⟧ = 2", sd.SyntaxModelError, "given at 0", "at 1: x = ..."),
+    ("x' = 1; x(0) = 1\n⟦x(0)⟧ = 2", sd.NameModelError, "twice", "line 1"),
+    ("x' = 1; at 5: ⟦y⟧ += 1", sd.NameModelError, "not defined", "events change states"),
+    ("x' = 1; param k = 1; at 5: ⟦k⟧ = 2", sd.NameModelError, "cannot change it", "k' = 0"),
+    ("x' = 1; at 5: x = 1, ⟦x⟧ = 2", sd.NameModelError, "assigned twice", ""),
+    ("x' = 1; at ⟦x⟧: x = 2", sd.ModelError, "depends on the state", ""),
+    ("x' = 1; every ⟦0⟧: x = 2", sd.ModelError, "must be positive", ""),
+    ("x' = 1; when x ⟦=⟧ 1: x = 2", sd.SyntaxModelError, "`=` inside a condition", "`==`"),
+    ("x' = 1; when ⟦x⟧: x = 2", sd.ModelError, "condition", "x < 0.1"),
+    ("x' = 1; when ⟦x != 1⟧: x = 2", sd.UnsupportedError, "`!=`", "`<` or `>`"),
+    ("x' = 1; ⟦when⟧ x > 1 x = 2", sd.SyntaxModelError, "the `:`", "when x < 0.1: y += 1"),
+    ("x' = 1; x ⟦+=⟧ 2", sd.SyntaxModelError, "only used in events", ""),
+    ("x' = if ⟦x⟧ then 1 else 2", sd.ModelError, "a condition is needed", "x > 0"),
+    ("x' = if x > 1⟦:⟧ 1 else 2", sd.SyntaxModelError, "without `then`", "if c then a else b"),
+    ("x' = 1 + ⟦if⟧ x > 1 then 1 else 2", sd.SyntaxModelError, "larger expression", "parentheses"),
+    ("x' = NN(x) + ⟦NN(x, 2)⟧", sd.NameModelError, "called with 2 inputs but first used with 1", ""),
+    ("x' = ⟦U(x, x)⟧; neural U(a)", sd.NameModelError, "declared with 1", ""),
+    ("x' = ⟦U(x)⟧; neural U(a) -> 2", sd.NameModelError, "say which one", "p, q = U(...)"),
+    ("x' = ⟦U(x)[3]⟧; neural U(a) -> 2", sd.NameModelError, "2 outputs, not 3", "U(...)[1]"),
+    ("x' = ⟦NN(x)[2]⟧", sd.NameModelError, "1 output, not 2", "neural NN(x1) -> 2"),
+    ("x' = U(x)[⟦0⟧]; neural U(a) -> 2", sd.SyntaxModelError, "numbered 1, 2, 3", ""),
+    ("x' = ⟦sin(x)[1]⟧", sd.NameModelError, "a single value", ""),
+    ("p, q = ⟦U(x)⟧; x' = p; neural U(a) -> 3", sd.NameModelError, "3 output(s), and there are 2", ""),
+    ("p, q = ⟦NN(x)⟧; x' = p", sd.NameModelError, "gives one value", "neural NN(x1) -> 2"),
+    ("p, q = ⟦x⟧; x' = p", sd.SyntaxModelError, "vector-valued network", ""),
+    ("x' = U(x); neural U(a) { ⟦hiden⟧ = [3] }", sd.NameModelError, "no option `hiden`", "`hidden`"),
+    ("x' = U(x); neural U(a) { activation = ⟦tan⟧ }", sd.NameModelError, "not an activation", "`tanh`"),
+    ("x' = U(x); neural ⟦U⟧(a) -> 1.5", sd.ModelError, "whole number", ""),
+    ("x' = U(x); neural U(a) { ⟦hidden⟧ = [0] }", sd.ModelError, "width", ""),
+    ("⟦t'⟧ = 1", sd.NameModelError, "`t` is the time", ""),
+    ("x' = 1; ⟦t⟧ = 3", sd.NameModelError, "`t` is the time", ""),
+    ("x' = 1; param ⟦x⟧ = 2", sd.NameModelError, "a state", "x(0) = ..."),
+    ("param x = 2; ⟦x'⟧ = 1", sd.NameModelError, "a parameter", "x(0) = ..."),
+    ("x' = ⟦x'⟧", sd.NameModelError, "no state", "rate = ..."),
+    ("x' = ⟦1.2.3⟧", sd.SyntaxModelError, "not a number", ""),
+    ("x' = ⟦1_000⟧", sd.SyntaxModelError, "not a number", "write 1000"),
+    ("x' = ⟦0x1F⟧", sd.SyntaxModelError, "decimal", "write 31"),
+    ("x' = ⟦1e999⟧", sd.SyntaxModelError, "too large", ""),
+    ("x' = ⟦1e-999⟧", sd.SyntaxModelError, "too small", ""),
+    ("x' = 1⟦/2x⟧", sd.SyntaxModelError, "two ways", "/(2*x)"),
+    ("x' = x⟦^2y⟧; y' = 1", sd.SyntaxModelError, "two ways", "^(2*y)"),
+    ("@ode_def Foo begin dx = ⟦a⟧*x end b", sd.NameModelError, "`a` is not defined", "behind `end`"),
+    ("⟦@ode_def⟧ begin dx = a*x", sd.SyntaxModelError, "no `end`", ""),
+    ("@ode_def Foo ⟦dx⟧ = a*x end a", sd.SyntaxModelError, "`begin` is missing", ""),
+    ("model A; x' = 1; model ⟦B⟧", sd.NameModelError, "a name already", "`A`"),
+    ("⟦wiener⟧ W; x' = W'", sd.ReservedError, "stochastic", ""),
+    ("⟦history⟧ x = 1; x' = 1", sd.ReservedError, "delay", ""),
+    ("x' = ⟦x(t - τ)⟧; param τ = 1", sd.ReservedError, "delays", "chain of states"),
+    ("⟦0⟧ = x^2 + y^2 - L^2", sd.ReservedError, "algebraic", ""),
+    ("⟦jump⟧ k*x: x -= 1", sd.ReservedError, "jumps", ""),
+    ("⟦reaction⟧ S + I --β--> 2 I", sd.ReservedError, "reactions", "write the rates out"),
+    ("⟦reaction⟧ ∅ --> S", sd.ReservedError, "reactions", ""),
+    ("⟦input⟧ u; x' = u", sd.ReservedError, "inputs", ""),
+    ("⟦u[i]'⟧ = u[i-1] for i in 2..N", sd.ReservedError, "arrays", ""),
+    ("x' = ⟦u⟧[1]", sd.ReservedError, "arrays", ""),
+    ("y = x*i for i in 1⟦.⟧.3", sd.ReservedError, "arrays", ""),
+]
+
+
+@pytest.mark.parametrize(("marked", "kind", "message", "hint"), CASES, ids=[c[0][:40] for c in CASES])
+def test_errors(marked, kind, message, hint):
+    start = marked.index("⟦")
+    text = marked.replace("⟦", "").replace("⟧", "")
+    with pytest.raises(sd.ModelError) as caught:
+        sd.model(text, "my.sciml")
+    error = caught.value
+    assert type(error) is kind, error
+    assert message in error.message, error
+    assert hint in (error.hint or ""), error
+    line = text.count("\n", 0, start) + 1
+    column = start - text.rfind("\n", 0, start)
+    assert (error.line, error.column) == (line, column), error
+    width = marked.index("⟧") - start - 1
+    assert f"my.sciml:{line}:{column}: " in str(error)
+    caret = next(row for row in str(error).split("\n") if set(row.split("| ")[-1].strip()) == {"^"})
+    assert caret.count("^") == width or marked.count("\n"), error
+
+
+def test_how_an_error_looks():
+    with pytest.raises(sd.ModelError) as caught:
+        sd.model("model A\n\nx' = α*x - βeta*x\nparam α = 1, βata = 2", "a.sciml")
+    assert str(caught.value) == (
+        "a.sciml:3:12: `βeta` is not defined\n"
+        " 3 | x' = α*x - βeta*x\n"
+        "   |            ^^^^\n"
+        "  hint: did you mean `βata`; otherwise write `param βeta = 1`"
+    )
+
+
+def test_errors_survive_pickling():
+    with pytest.raises(sd.ModelError) as caught:
+        sd.model("x' = a")
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert (str(again), again.line, again.column) == (str(caught.value), 1, 6)
+
+
+def test_models_without_an_equation():
+    for text, hint in [("", "x' = ..."), ("# nothing", "x' = ..."), ("dxdt = 2*x", "dx/dt"), ("dx = 2", "x' = ...")]:
+        with pytest.raises(sd.ModelError, match="no equation") as caught:
+            sd.model(text)
+        assert hint in caught.value.hint
+
+
+def test_nesting_and_size_have_limits():
+    with pytest.raises(sd.SyntaxModelError, match="nested more than"):
+        sd.model("x' = " + "(" * 1000 + "x" + ")" * 1000)
+    with pytest.raises(sd.SyntaxModelError, match="nested more than"):
+        sd.model("x' = " + "sin(" * 100_000 + "x" + ")" * 100_000)
+    with pytest.raises(sd.SyntaxModelError, match="characters"):
+        sd.model(" " * 64_000_001)
+    doubling = "; ".join(f"f{i}(x) = f{i - 1}(x)*f{i - 1}(x + 1)" for i in range(1, 60))
+    with pytest.raises(sd.ModelError, match="too many"):
+        sd.model(f"f0(x) = x; {doubling}; x' = f59(x)")
+    chain = "; ".join(f"f{i}(x) = f{i - 1}(x)" for i in range(1, 400))
+    with pytest.raises(sd.ModelError, match="deep"):
+        sd.model(f"f0(x) = x; {chain}; x' = f399(x)")
+    with pytest.raises(sd.ModelError, match="weights"):
+        sd.model("x' = U(x); neural U(a) { hidden = [90000, 90000] }")
+
+
+def test_long_chains_of_definitions_are_fine():
+    text = "; ".join(f"a{i} = a{i - 1} + 1" for i in range(1, 3000))
+    assert len(sd.model(f"x' = a2999; {text}; a0 = x").observables) == 3000
+    with pytest.raises(sd.ModelError, match="depends on itself"):
+        sd.model(f"x' = a2999; {text}; a0 = a2999")
+
+
+def test_not_a_text():
+    for given in (b"x' = 1", None, 3):
+        with pytest.raises(sd.SyntaxModelError, match="must be a str"):
+            sd.model(given)
+
+
+def test_files(tmp_path):
+    good = tmp_path / "good.sciml"
+    good.write_text("x' = -x", encoding="utf-8")
+    assert sd.load(good).states == ("x",)
+    assert sd.load(str(good)).spec.filename == str(good)
+    with pytest.raises(sd.InputError, match="there is no file"):
+        sd.load(tmp_path / "none.sciml")
+    with pytest.raises(sd.InputError, match="cannot be read"):
+        sd.load(tmp_path)
+    latin = tmp_path / "latin.sciml"
+    latin.write_bytes("x' = 1\n# é".encode("latin-1"))
+    with pytest.raises(sd.InputError, match=r"not UTF-8 text \(line 2"):
+        sd.load(latin)
+    bad = tmp_path / "bad.sciml"
+    bad.write_text("x' = k", encoding="utf-8")
+    with pytest.raises(sd.NameModelError, match=r"bad\.sciml:1:6"):
+        sd.load(bad)
