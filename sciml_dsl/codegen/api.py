@@ -1,0 +1,145 @@
+"""Models as source and as callables: the registry of targets.
+
+`code` prints a model for a target; `rhs` and `jac` give functions of `(t, u,
+p)` made from the same source (or, for "native", from machine code).  Targets
+are imported when asked for.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InputError, UnknownNameError, suggest
+from .load import load
+
+if TYPE_CHECKING:
+    from ..model.model import Model
+
+SOURCES: Mapping[str, str] = {name: f"{__package__}.{name}" for name in ("python", "numpy", "numba", "torch", "sciml")}
+"""Target of `code` -> module with `source(model) -> str` (for "sciml": `emit(spec) -> str`)."""
+
+CALLABLES = ("numba", "numpy", "torch", "python", "native")
+"""Targets of `rhs` and `jac`."""
+
+
+def code(model: Model, target: str = "python") -> str:
+    """The model as standalone source.
+
+    Arguments: `target`, one of "python" (needs only `math`), "numpy", "numba",
+    "torch" and "sciml" (the modelling language itself).  The same model gives the
+    same text.  Raises `UnknownNameError` for another target.
+
+    Example
+    -------
+    >>> import sciml_dsl as sd
+    >>> m = sd.model("x' = -k*x; x(0) = 1; param k = 2")
+    >>> "def f(t, u, p" in code(m, "python")
+    True
+    """
+    _check(target, tuple(SOURCES))
+    module = import_module(SOURCES[target])
+    text: str = module.emit(model.spec) if target == "sciml" else module.source(model)
+    return text
+
+
+def rhs(model: Model, target: str = "numba") -> Callable[..., Any]:
+    """The right-hand side du/dt as a callable `f(t, u, p)`.
+
+    `p` are the parameters in order, followed by the weights of all networks (those
+    may be left out where the model has trained weights, except for "numba" and
+    "native").  By target:
+
+    - "numba": a compiled function; `u` and `p` are float64 arrays (n,), (np,);
+      callable from other compiled functions.
+    - "numpy": arrays whose last axis are states or parameters; others broadcast.
+    - "torch": a `torch.nn.Module`, also callable as `f(t, u)` with its own
+      parameters `f.p` and `f.networks`, on any batch, device and floating type;
+      made for `torchdiffeq.odeint(f, u0, t)`.
+    - "python": lists of floats.
+    - "native": machine code, the same the solvers call; float64 arrays.
+
+    Where every parameter has a default, "numpy" and "python" take it for a missing `p`.
+    Raises `UnknownNameError` for another target.
+
+    Example
+    -------
+    >>> import numpy as np, sciml_dsl as sd
+    >>> f = rhs(sd.model("x' = -k*x; x(0) = 1; param k = 2"), "numpy")
+    >>> f(0.0, np.array([3.0]), np.array([2.0]))
+    array([-6.])
+    """
+    _check(target, CALLABLES)
+    if target == "native":
+        return _native(model, "f", (model.system.n,))
+    module = load(code(model, target), model.system.name)
+    if target == "torch":
+        return _torch_module(model, module)
+    function: Callable[..., Any] = module.f
+    return function
+
+
+def jac(model: Model, target: str = "numba") -> Callable[..., Any]:
+    """The Jacobian df/du as a callable `jac(t, u, p)`; arguments as for `rhs`.
+
+    Gives (n, n), for "numpy" and "torch" behind the batch axes, for "python" a
+    list of rows.  For "torch" `p` may be left out: the model's defaults.
+    """
+    _check(target, CALLABLES)
+    if target == "native":
+        return _native(model, "jac", (model.system.n, model.system.n))
+    module = load(code(model, target), model.system.name)
+    if target == "torch":
+        own: Callable[..., Any] = _torch_module(model, module).jacobian
+        return own
+    function: Callable[..., Any] = module.jacobian
+    return function
+
+
+def _check(target: str, known: tuple[str, ...]) -> None:
+    if target in known:
+        return
+    hint = suggest(str(target), known)
+    listed = ", ".join(f'"{name}"' for name in known)
+    raise UnknownNameError(
+        f'there is no target "{target}"; the targets are {listed}' + (f"\n  hint: {hint}" if hint else "")
+    )
+
+
+def _torch_module(model: Model, module: Any) -> Any:
+    """The generated module; networks that are not trained start from the usual weights (seed 0)."""
+    from ..nn.networks import load as load_weights
+    from ..nn.weights import initial_weights
+
+    made = module.MODULE()
+    trained = {name for name, _ in model.spec.weights}
+    for k, network in enumerate(model.system.networks):
+        if not trained >= {net.name for net in model.system.networks}:
+            load_weights(made.networks[k], initial_weights(network, k))
+    return made
+
+
+def _native(model: Model, name: str, shape: tuple[int, ...]) -> Callable[..., Any]:
+    """A function of native code as a Python callable on arrays."""
+    import numpy as np
+
+    from .native import functions
+
+    compiled = functions(model)
+    n, n_p = compiled.n, compiled.n_params + compiled.n_weights
+    pointer = ctypes.POINTER(ctypes.c_double)
+    native = ctypes.CFUNCTYPE(None, ctypes.c_double, pointer, pointer, pointer)(getattr(compiled, name))
+
+    def call(t: float, u: Any, p: Any) -> Any:
+        u = np.ascontiguousarray(u, dtype=np.float64)
+        p = np.ascontiguousarray(p, dtype=np.float64)
+        if u.shape != (n,) or p.shape != (n_p,):
+            raise InputError(f"u must have shape ({n},) and p ({n_p},), not {u.shape} and {p.shape}")
+        out = np.empty(shape)
+        native(t, *(a.ctypes.data_as(pointer) for a in (u, p, out)))
+        return out
+
+    call.keepalive = compiled  # type: ignore[attr-defined]
+    return call

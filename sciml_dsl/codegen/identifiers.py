@@ -1,0 +1,71 @@
+"""Names of a model -> identifiers of Python source.
+
+A model may call its states `θ'`, `lambda`, `t` or `p`; generated code must not.
+`Identifiers` hands out each identifier once, keeps the user's spelling where it
+can, and never lets text of a model through that is not an identifier.
+"""
+
+from __future__ import annotations
+
+import builtins
+import keyword
+import unicodedata
+from collections.abc import Iterable
+
+PYTHON_RESERVED = frozenset([*keyword.kwlist, *dir(builtins)])
+"""Words that generated Python never uses as names: keywords and builtins."""
+
+_PRIMES = {"'": "_prime", "′": "_prime", "’": "_prime", "″": "_prime_prime", "‴": "_prime_prime_prime"}
+
+
+def identifier(name: str) -> str:
+    """The nearest Python identifier to `name`, in the normal form Python itself uses (NFKC).
+
+    Example
+    -------
+    >>> identifier("θ'"), identifier("2 b"), identifier("x₁")
+    ('θ_prime', '_2_b', 'x1')
+    """
+    for prime, word in _PRIMES.items():
+        name = name.replace(prime, word)
+    name = unicodedata.normalize("NFKC", name)
+    name = "".join(c if ("_" + c).isidentifier() else "_" for c in name)
+    if not name.isidentifier():
+        name = "_" + name
+    # a second pass: replacing characters may have brought combining ones together
+    return unicodedata.normalize("NFKC", name)
+
+
+class Identifiers:
+    """Hands out identifiers, each at most once; `reserved` are never handed out."""
+
+    def __init__(self, reserved: Iterable[str] = ()) -> None:
+        self._taken = set(PYTHON_RESERVED) | set(reserved)
+        self._counts: dict[str, int] = {}
+
+    def claim(self, name: str) -> str:
+        """An identifier for `name`: itself where possible, else with underscores or a number behind it."""
+        wanted = identifier(name)
+        if wanted in self._taken:
+            wanted += "_"
+        base, k = wanted, 2
+        while wanted in self._taken:
+            wanted = f"{base}{k}"
+            k += 1
+        self._taken.add(wanted)
+        return wanted
+
+    def fresh(self, stem: str) -> str:
+        """`stem1`, `stem2`, ...: the next one that is free."""
+        while True:
+            self._counts[stem] = count = self._counts.get(stem, 0) + 1
+            name = f"{stem}{count}"
+            if name not in self._taken:
+                self._taken.add(name)
+                return name
+
+    def copy(self) -> Identifiers:
+        """An independent continuation: what is taken here is taken there."""
+        other = Identifiers()
+        other._taken = set(self._taken)
+        return other

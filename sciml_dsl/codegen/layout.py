@@ -1,0 +1,107 @@
+"""Pieces of Python source that all Python targets share: docstring, data, wrapping.
+
+Text of a model reaches generated source only here, as string literals, and in
+`identifiers`, as identifiers; neither can end the literal or name it stands in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from .printer import Printer
+from .program import Program
+
+WIDTH = 110
+
+WEIGHTS_INSIDE = ["Where p holds the parameters only, the weights in this file are used."]
+
+
+def text(value: str) -> str:
+    """`value` as it may stand inside a triple-quoted string."""
+    shown = "".join(c if c.isprintable() else " " for c in value)
+    return shown.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def wrapped(start: str, items: Sequence[str], end: str = "") -> list[str]:
+    """`start(item, item, ...)end` over as many lines as it takes."""
+    one = ", ".join(items) + ("," if len(items) == 1 else "")
+    if len(start) + len(one) + len(end) + 2 <= WIDTH:
+        return [f"{start}({one}){end}"]
+    lines = [f"{start}("]
+    row = "   "
+    for item in items:
+        if len(row) + len(item) + 2 > WIDTH and row.strip():
+            lines.append(row)
+            row = "   "
+        row += f" {item},"
+    return [*lines, row, f"){end}"]
+
+
+def numbers(printer: Printer, values: Iterable[float]) -> list[str]:
+    """Each number to its last bit."""
+    return [printer.number(v).code for v in values]
+
+
+def strings(values: Iterable[str]) -> list[str]:
+    return [repr(v) for v in values]
+
+
+def docstring(program: Program, about: Sequence[str]) -> list[str]:
+    """The module's docstring: the model's name, the layout of its arrays, and `about`."""
+    system = program.system
+    lines = [f'"""{text(program.name)}: a system of {system.n} ordinary differential equations.', ""]
+    lines += _listed("u  (states)", system.states)
+    lines += _listed("p  (parameters)", system.parameters)
+    if system.observable_names:
+        lines += _listed("observables", system.observable_names)
+    for net, at in zip(system.networks, system.weight_offsets, strict=True):
+        widths = " -> ".join(str(width) for width in net.sizes)
+        lines.append(f"network {text(net.name)}: {widths}, {net.activation}, weights p[{at}:{at + net.n_weights}]")
+    if system.networks:
+        lines += [
+            "",
+            "The parameters are followed by the weights of every network, layer by layer:",
+            "the matrix (row by row), then the bias, as in torch.nn.Linear.",
+        ]
+    return [*lines, "", *about, '"""']
+
+
+def _listed(title: str, names: Sequence[str]) -> list[str]:
+    lines, row = [], f"{title}: "
+    for k, name in enumerate(names):
+        item = text(name) + (", " if k + 1 < len(names) else "")
+        if len(row) + len(item) > WIDTH:
+            lines.append(row.rstrip())
+            row = "    "
+        row += item
+    return [*lines, row.rstrip()]
+
+
+def constants(program: Program, printer: Printer) -> list[str]:
+    """STATES, PARAMETERS, OBSERVABLES and what describes the events."""
+    system = program.system
+    lines = wrapped("STATES = ", strings(system.states))
+    lines += wrapped("PARAMETERS = ", strings(system.parameters))
+    lines += wrapped("OBSERVABLES = ", strings(system.observable_names))
+    if system.networks:
+        lines += wrapped("NETWORKS = ", strings(net.name for net in system.networks))
+    if system.events:
+        lines += wrapped("EVENTS = ", strings(event.kind for event in system.events))
+        lines += wrapped("TERMINAL = ", [str(event.terminate) for event in system.events])
+    return lines
+
+
+def indented(lines: Iterable[str], levels: int = 1) -> list[str]:
+    margin = "    " * levels
+    return [margin + line if line else line for line in lines]
+
+
+def one_of_each(program: Program) -> list[str]:
+    """`AFFECTS = (affect_0, ...)` when there are events."""
+    count = len(program.system.events)
+    return wrapped("AFFECTS = ", [f"affect_{k}" for k in range(count)]) if count else []
+
+
+def finish(lines: Sequence[str]) -> str:
+    """The lines as a file."""
+    return "\n".join(lines).rstrip("\n") + "\n"

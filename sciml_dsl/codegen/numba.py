@@ -1,0 +1,170 @@
+"""Target "numba": a file whose functions are compiled by `numba.njit`.
+
+Every function comes twice: `f_into(t, u, p, out)` writes into an array and
+allocates nothing (networks take scratch memory), `f(t, u, p)` returns a new
+one.  Division by zero gives infinity or NaN, as in C.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from . import activations, layout
+from .blocks import write
+from .printer import Printer
+from .program import Program, Routine, describe
+from .python import PythonPrinter
+
+if TYPE_CHECKING:
+    from ..model.model import Model
+
+NJIT = '@njit(error_model="numpy")'
+
+_DIGAMMA = f'''
+{NJIT}
+def _digamma(x):
+    """Logarithmic derivative of the gamma function (recurrence, reflection, asymptotic series)."""
+    total = 0.0
+    if x < 0.5:
+        total = -math.pi/math.tan(math.pi*x)
+        x = 1.0 - x
+    while x < 8.0:
+        total -= 1.0/x
+        x += 1.0
+    y = 1.0/(x*x)
+    series = y*(1/12 - y*(1/120 - y*(1/252 - y*(1/240 - y*(1/132 - y*(691/32760 - y/12))))))
+    return total + math.log(x) - 0.5/x - series
+'''
+
+_NUMPY = "cbrt sign floor ceil log2 expm1".split()
+
+
+class NumbaPrinter(Printer):
+    FUNCTIONS: ClassVar[dict[str, str]] = {**PythonPrinter.FUNCTIONS, **{name: f"np.{name}" for name in _NUMPY}}
+    HELPERS: ClassVar[dict[str, str]] = {"_digamma": _DIGAMMA}
+
+    def network(self, name: str, k: int, inputs: Sequence[str], order: int) -> str:
+        return f"{name}(p, np.array([{', '.join(inputs)}]), {order})"
+
+
+def source(model: Model) -> str:
+    """A standalone file for `model`, using numba and numpy.
+
+    It defines what target "python" does, with arrays for lists, and for each
+    function a form that writes into `out`: `f_into(t, u, p, out)`.  `p` is a
+    float64 array: all parameters, then all weights (P0 when the model has them).
+
+    Example
+    -------
+    >>> import sciml_dsl as sd
+    >>> text = source(sd.model("x' = -k*x; x(0) = 1; param k = 2"))
+    """
+    printer = NumbaPrinter()
+    program = describe(model, ["math", "np", "njit", "_mlp", *NumbaPrinter.HELPERS, *activations.RESERVED])
+    functions: list[str] = []
+    for routine in program.routines:
+        functions += _function(program, routine, printer)
+    lines = layout.docstring(
+        program,
+        [
+            "f(t, u, p) gives du/dt, f_into(t, u, p, out) writes it; u, p and out are float64 arrays.",
+            "All functions are compiled by numba when they are first called.",
+        ],
+    )
+    lines += ["", "import math", "", "import numpy as np", "from numba import njit", ""]
+    lines += layout.constants(program, printer)
+    defaults = [*program.defaults, *(program.weights or ())]
+    lines += layout.wrapped("P0 = np.array(", layout.numbers(printer, defaults), ")")
+    if program.initial is not None:
+        lines += layout.wrapped("U0 = np.array(", layout.numbers(printer, program.initial), ")")
+    for helper in printer.helpers():
+        lines += ["", "", *helper.strip("\n").split("\n")]
+    lines += _networks(program) if program.system.networks else []
+    lines += functions
+    affects = layout.one_of_each(program)
+    return layout.finish([*lines, *(["", "", *affects] if affects else [])])
+
+
+def _function(program: Program, routine: Routine, printer: Printer) -> list[str]:
+    nodes = list(routine.entries.values())
+    body = write(program.system.graph, nodes, printer, program.fresh_names())
+    arguments = "p" if routine.timeless else "t, u, p"
+    lines = ["", "", NJIT, f"def {routine.name}_into({arguments}, out):", f'    """{routine.doc}"""']
+    lines += layout.indented(f"{program.names.leaves[kind, i]} = {printer.leaf(kind, i)}" for kind, i in body.leaves)
+    lines += layout.indented(body.lines)
+    if len(routine.entries) < math.prod(routine.shape):
+        lines.append(f"    out[:] = {printer.number(routine.fill).code}")
+    for place, value in zip(routine.entries, body.values, strict=True):
+        lines.append(f"    out[{', '.join(str(i) for i in place)}] = {value.code}")
+    shape = routine.shape[0] if len(routine.shape) == 1 else routine.shape
+    return [
+        *lines,
+        "",
+        "",
+        NJIT,
+        f"def {routine.name}({arguments}):",
+        f'    """{routine.doc}"""',
+        f"    out = np.empty({shape})",
+        f"    {routine.name}_into({arguments}, out)",
+        "    return out",
+    ]
+
+
+_MLP = f'''
+{NJIT}
+def _mlp(widths, activation, w, at, x, order):
+    """(value, Jacobian, Hessian) of a multi-layer perceptron at x, as far as `order` asks.
+
+    Its weights begin at w[at].  Derivatives are carried along from layer to layer.
+    """
+    n = x.shape[0] if order > 0 else 0
+    m = n if order > 1 else 0
+    value = x
+    jac = np.eye(x.shape[0])[:, :n]
+    hess = np.zeros((x.shape[0], m, m))
+    for layer in range(len(widths) - 1):
+        n_in, n_out = widths[layer], widths[layer + 1]
+        bias = at + n_out*n_in
+        z, dz, ddz = np.zeros(n_out), np.zeros((n_out, n)), np.zeros((n_out, m, m))
+        for i in range(n_out):
+            for k in range(n_in):
+                weight = w[at + i*n_in + k]
+                z[i] += weight*value[k]
+                for a in range(n):
+                    dz[i, a] += weight*jac[k, a]
+                for a in range(m):
+                    for b in range(m):
+                        ddz[i, a, b] += weight*hess[k, a, b]
+            z[i] += w[bias + i]
+            if layer + 2 < len(widths):
+                z[i], s1, s2 = activation(z[i])
+                for a in range(m):
+                    for b in range(m):
+                        ddz[i, a, b] = s2*dz[i, a]*dz[i, b] + s1*ddz[i, a, b]
+                for a in range(n):
+                    dz[i, a] *= s1
+        value, jac, hess = z, dz, ddz
+        at = bias + n_out
+    return value, jac, hess
+'''
+
+
+def _networks(program: Program) -> list[str]:
+    """Activations, the perceptron, and one function for each network."""
+    system = program.system
+    lines: list[str] = []
+    for text in activations.used(activations.SCALAR, (net.activation for net in system.networks)):
+        lines += ["", "", NJIT, *text.split("\n")]
+    lines += ["", "", *_MLP.strip("\n").split("\n")]
+    for name, net, at in zip(program.names.networks, system.networks, system.weight_offsets, strict=True):
+        lines += [
+            "",
+            "",
+            NJIT,
+            f"def {name}(p, x, order):",
+            f'    """Network {layout.text(net.name)}: (outputs, Jacobian, Hessian) at the inputs x, up to `order`."""',
+            f"    return _mlp({net.sizes}, _{net.activation}, p, {at}, x, order)",
+        ]
+    return lines

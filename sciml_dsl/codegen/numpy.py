@@ -1,0 +1,216 @@
+"""Target "numpy": a file that computes whole batches of states at once.
+
+The last axis of `u` are the states and the last axis of `p` the parameters;
+all axes before them are batch axes and broadcast, with `t` too.  Both sides of
+a branch are evaluated and one is picked.  float32, float64 and complex numbers
+(for complex-step derivatives) keep their type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from . import activations, layout
+from .arrays import ArrayPrinter, write
+from .blocks import Body
+from .printer import ATOM, NEG, POW, Printer, Text, within
+from .program import Program, Routine, describe
+
+if TYPE_CHECKING:
+    from ..model.model import Model
+
+_HELPERS = {
+    "_total": '''
+def _total(function, pole):
+    """`function` of the module math for arrays; `pole` where it has no finite value."""
+
+    def value(x):
+        try:
+            return function(x)
+        except (ArithmeticError, ValueError):
+            return pole
+
+    return np.vectorize(value, otypes=[float])
+''',
+    "_erf": "\n_erf = np.vectorize(math.erf, otypes=[float])\n",
+    "_erfc": "\n_erfc = np.vectorize(math.erfc, otypes=[float])\n",
+    "_gamma": "\n_gamma = _total(math.gamma, math.inf)\n",
+    "_lgamma": "\n_lgamma = _total(math.lgamma, math.inf)\n",
+    "_digamma": '''
+def _digamma(x):
+    """Logarithmic derivative of the gamma function (recurrence, reflection, asymptotic series)."""
+    low = np.less(x, 0.5)
+    z = np.where(low, 1.0 - x, x)
+    total = np.where(low, -math.pi/np.tan(math.pi*x), 0.0)
+    for k in range(8):
+        total = total - 1.0/(z + k)
+    z = z + 8.0
+    y = 1.0/(z*z)
+    series = y*(1/12 - y*(1/120 - y*(1/252 - y*(1/240 - y*(1/132 - y*(691/32760 - y/12))))))
+    return total + np.log(z) - 0.5/z - series
+''',
+}
+
+_SAME = "exp expm1 log log1p log2 log10 sqrt cbrt sin cos tan sinh cosh tanh abs sign floor ceil".split()
+
+
+class NumpyPrinter(ArrayPrinter):
+    FUNCTIONS: ClassVar[dict[str, str]] = (
+        {name: f"np.{name}" for name in _SAME}
+        | {f"a{name}": f"np.arc{name}" for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh")}
+        | {"min": "np.minimum", "max": "np.maximum", "atan2": "np.arctan2"}
+        | {name: f"_{name}" for name in ("erf", "erfc", "gamma", "lgamma", "digamma")}
+    )
+    HELPERS = _HELPERS
+
+    def use(self, name: str) -> None:
+        super().use(name)
+        if name in ("_gamma", "_lgamma"):
+            super().use("_total")
+
+    def choose(self, cond: Text, a: Text, b: Text) -> Text:
+        return self._join(f"np.where({cond.code}, {a.code}, {b.code})", ATOM, cond, a, b)
+
+    def truth_to_number(self, text: Text) -> Text:
+        return self._join(f"np.where({text.code}, 1.0, 0.0)", ATOM, text)
+
+    def power(self, a: Text, b: Text) -> Text:
+        return self._join(f"{within(a, ATOM)}**{within(b, NEG)}", POW, a, b)
+
+    def network(self, name: str, k: int, inputs: Sequence[str], order: int) -> str:
+        return f"{name}(w, [{', '.join(inputs)}], {order})"
+
+
+_ARRAYS = '''
+def _floats(x):
+    """x as an array of floating-point (or complex) numbers."""
+    x = np.asarray(x)
+    return x if x.dtype.kind in "fc" else x.astype(float)
+
+
+def _filled(value, shape, *arrays, t=0.0):
+    """An array of batch axes, broadcast from t and all axes of `arrays` but their last, followed by `shape`."""
+    batch = np.broadcast_shapes(np.shape(t), *(a.shape[:-1] for a in arrays))
+    return np.full(batch + shape, value, np.result_type(*arrays))
+'''
+
+_MLP = '''
+def _mlp(widths, activation, w, at, inputs, order):
+    """(value, Jacobian, Hessian) of a multi-layer perceptron, as far as `order` asks.
+
+    Its weights begin at w[..., at].  Derivatives are carried along from layer to layer.
+    """
+    value = np.stack(np.broadcast_arrays(*inputs), axis=-1)
+    n = value.shape[-1]
+    jac = np.broadcast_to(np.eye(n), value.shape + (n,)) if order > 0 else None
+    hess = np.zeros(value.shape + (n, n)) if order > 1 else None
+    for layer in range(len(widths) - 1):
+        n_in, n_out = widths[layer], widths[layer + 1]
+        matrix = w[..., at:at + n_out*n_in].reshape(w.shape[:-1] + (n_out, n_in))
+        at += n_out*n_in
+        value = np.einsum("...ij,...j->...i", matrix, value) + w[..., at:at + n_out]
+        at += n_out
+        if order > 0:
+            jac = np.einsum("...ij,...jk->...ik", matrix, jac)
+        if order > 1:
+            hess = np.einsum("...ij,...jkl->...ikl", matrix, hess)
+        if layer + 2 < len(widths):
+            value, s1, s2 = activation(value)
+            if order > 1:
+                outer = jac[..., :, None]*jac[..., None, :]
+                hess = s2[..., None, None]*outer + s1[..., None, None]*hess
+            if order > 0:
+                jac = s1[..., None]*jac
+    return value, jac, hess
+'''
+
+
+def source(model: Model) -> str:
+    """A standalone file for `model`, using numpy and `math`.
+
+    It defines what target "python" does, for arrays: `f(t, u, p)` takes u
+    (..., n) and p (..., number of parameters) and gives (..., n); `jacobian`
+    gives (..., n, n).
+
+    Example
+    -------
+    >>> import sciml_dsl as sd
+    >>> text = source(sd.model("x' = -k*x; x(0) = 1; param k = 2"))
+    """
+    printer = NumpyPrinter()
+    reserved = ["math", "np", "_floats", "_filled", "_mlp", *NumpyPrinter.HELPERS, *activations.RESERVED]
+    program = describe(model, reserved)
+    functions: list[str] = []
+    for routine in program.routines:
+        functions += _function(program, routine, printer)
+    kinds = [net.activation for net in program.system.networks]
+    if "gelu" in kinds:
+        printer.use("_erfc")
+    about = ["f(t, u, p) gives du/dt for arrays whose last axis are the states (u) and parameters (p)."]
+    lines = layout.docstring(program, [*layout.WEIGHTS_INSIDE[program.weights is None :], *about])
+    lines += ["", "import math", "", "import numpy as np", "", *layout.constants(program, printer)]
+    lines += data(program, printer, "np.array(")
+    for helper in [_ARRAYS, *printer.helpers()]:
+        lines += ["", "", *helper.strip("\n").split("\n")]
+    for text in [*activations.used(activations.ARRAY["numpy"], kinds), *([_MLP.strip("\n")] if kinds else [])]:
+        lines += ["", "", *text.split("\n")]
+    lines += _networks(program) + functions
+    affects = layout.one_of_each(program)
+    return layout.finish([*lines, *(["", "", *affects] if affects else [])])
+
+
+def data(program: Program, printer: Printer, array: str, end: str = ")") -> list[str]:
+    """P0, U0 and WEIGHTS as arrays, as far as the model has them."""
+    lines = layout.wrapped(f"P0 = {array}", layout.numbers(printer, program.defaults), end)
+    if program.initial is not None:
+        lines += layout.wrapped(f"U0 = {array}", layout.numbers(printer, program.initial), end)
+    if program.weights is not None:
+        lines += layout.wrapped(f"WEIGHTS = {array}", layout.numbers(printer, program.weights), end)
+    return lines
+
+
+def _networks(program: Program) -> list[str]:
+    system = program.system
+    lines: list[str] = []
+    for name, net, at in zip(program.names.networks, system.networks, system.weight_offsets, strict=True):
+        lines += [
+            "",
+            "",
+            f"def {name}(w, inputs, order):",
+            f'    """Network {layout.text(net.name)}: (outputs, Jacobian, Hessian) at its inputs, up to `order`."""',
+            f"    return _mlp({net.sizes}, _{net.activation}, w, {at - system.n_params}, inputs, order)",
+        ]
+    return lines
+
+
+def _function(program: Program, routine: Routine, printer: NumpyPrinter) -> list[str]:
+    graph = program.system.graph
+    nodes = list(routine.entries.values())
+    body = write(graph, nodes, printer, program.fresh_names())
+    default = "=P0" if program.complete else ""
+    arguments = f"p{default}" if routine.timeless else f"t, u, p{default}"
+    lines = ["", "", f"def {routine.name}({arguments}):", f'    """{routine.doc}"""']
+    if routine.timeless:
+        lines += ["    p = _floats(p)"]
+    else:
+        lines += ["    t, u, p = np.asarray(t), _floats(u), _floats(p)"]
+    lines += layout.indented(_unpack(program, body, printer))
+    arrays = "p" if routine.timeless else "u, p, t=t"
+    fill = printer.number(routine.fill).code
+    inside = [*body.lines, f"out = _filled({fill}, {routine.shape}, {arrays})"]
+    for place, value in zip(routine.entries, body.values, strict=True):
+        inside.append(f"out[..., {', '.join(str(i) for i in place)}] = {value.code}")
+    if any(graph.op[node] == "select" for node in graph.reachable(nodes)):
+        # the side that is not taken may well be undefined
+        inside = ['with np.errstate(all="ignore"):', *layout.indented(inside)]
+    return [*lines, *layout.indented(inside), "    return out"]
+
+
+def _unpack(program: Program, body: Body, printer: Printer) -> list[str]:
+    lines = [f"{program.names.leaves[kind, i]} = {printer.leaf(kind, i)}" for kind, i in body.leaves]
+    if body.networks:
+        n = program.system.n_params
+        fallback = "" if program.weights is None else f" if p.shape[-1] > {n} else WEIGHTS"
+        lines.append(f"w = p[..., {n}:]{fallback}")
+    return lines

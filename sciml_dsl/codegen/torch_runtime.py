@@ -1,0 +1,151 @@
+"""Functions that generated torch source contains besides the model's own equations.
+
+Source text only; nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+HELPERS = {
+    "_cbrt": '''
+def _cbrt(x):
+    """Real cube root."""
+    return torch.sign(x)*torch.abs(x)**(1/3)
+''',
+    "_gamma": '''
+def _gamma(x):
+    """Gamma function, by reflection below 1/2."""
+    low = x < 0.5
+    right = torch.exp(torch.lgamma(torch.where(low, 1.0 - x, x)))
+    sine = torch.sin(math.pi*torch.where(low, x, 0.5))
+    return torch.where(low, math.pi/(sine*right), right)
+''',
+}
+"""Functions torch does not have, included where the model uses them."""
+
+SUPPORT = {
+    "_constant": '''
+def _constant(value, like):
+    """A number as a tensor of the type and device of `like`."""
+    return torch.full((), value, dtype=like.dtype, device=like.device)
+''',
+    "_tensors": '''
+def _tensors(t, u, p):
+    """t and p in the type and on the device of u."""
+    return torch.as_tensor(t, dtype=u.dtype, device=u.device), torch.as_tensor(p, dtype=u.dtype, device=u.device)
+''',
+    "_stacked": '''
+def _stacked(values, shape, *arrays, t=None):
+    """Numbers and tensors side by side, behind the batch axes of t and of `arrays` (all but their last)."""
+    like = arrays[0]
+    batch = [a.shape[:-1] for a in arrays] + [v.shape for v in values if isinstance(v, torch.Tensor)]
+    batch = torch.broadcast_shapes(*batch, *([] if t is None else [t.shape]))
+    values = [v.to(like.dtype) if isinstance(v, torch.Tensor) else _constant(v, like) for v in values]
+    if not values:
+        return torch.zeros(batch + shape, dtype=like.dtype, device=like.device)
+    return torch.stack([v.expand(batch) for v in values], dim=-1).reshape(batch + shape)
+''',
+    "_scattered": '''
+def _scattered(values, places, shape, fill):
+    """A matrix of `fill` but for `values`, which stand at `places` (counted row by row)."""
+    size = shape[0]*shape[1]
+    matrix = torch.full(values.shape[:-1] + (size,), fill, dtype=values.dtype, device=values.device)
+    index = torch.tensor(places, device=values.device)
+    return matrix.index_copy(-1, index, values).reshape(values.shape[:-1] + shape)
+''',
+    "_joined": '''
+def _joined(inputs, like):
+    """The inputs of a network on one last axis."""
+    inputs = [x if isinstance(x, torch.Tensor) else _constant(x, like) for x in inputs]
+    return torch.stack(torch.broadcast_tensors(*inputs), dim=-1)
+''',
+    "_mlp": '''
+def _mlp(layers, activation, value, order):
+    """(value, Jacobian, Hessian) of a multi-layer perceptron, as far as `order` asks.
+
+    `layers` are pairs of a matrix and a bias; derivatives are carried along from layer to layer.
+    """
+    n = value.shape[-1]
+    eye = torch.eye(n, dtype=value.dtype, device=value.device)
+    jac = eye.expand(value.shape + (n,)) if order > 0 else None
+    hess = torch.zeros(value.shape + (n, n), dtype=value.dtype, device=value.device) if order > 1 else None
+    for layer, (matrix, bias) in enumerate(layers):
+        value = torch.matmul(matrix, value[..., None])[..., 0] + bias
+        if order > 0:
+            jac = torch.matmul(matrix, jac)
+        if order > 1:
+            hess = torch.einsum("...ij,...jkl->...ikl", matrix, hess)
+        if layer + 1 < len(layers):
+            value, s1, s2 = activation(value)
+            if order > 1:
+                outer = jac[..., :, None]*jac[..., None, :]
+                hess = s2[..., None, None]*outer + s1[..., None, None]*hess
+            if order > 0:
+                jac = s1[..., None]*jac
+    return value, jac, hess
+''',
+    "_from_weights": '''
+def _from_weights(widths, activation, w, at):
+    """A network whose weights begin at w[..., at]: inputs, order -> value, Jacobian, Hessian."""
+    layers = []
+    for n_in, n_out in zip(widths, widths[1:]):
+        matrix = w[..., at:at + n_out*n_in].reshape(w.shape[:-1] + (n_out, n_in))
+        at += n_out*n_in
+        layers.append((matrix, w[..., at:at + n_out]))
+        at += n_out
+    return lambda x, order: _mlp(layers, activation, x, order)
+''',
+    "_from_module": '''
+def _from_module(module, activation):
+    """A torch.nn.Sequential of Linear layers: inputs, order -> value, Jacobian, Hessian."""
+
+    def evaluate(x, order):
+        x = x.to(next(module.parameters()).dtype)
+        if order == 0:
+            return (module(x),)
+        layers = [(layer.weight, layer.bias) for layer in module if isinstance(layer, torch.nn.Linear)]
+        return _mlp(layers, activation, x, order)
+
+    return evaluate
+''',
+    "_sequential": '''
+def _sequential(widths, activation, dtype):
+    """An ordinary torch network with these widths, its last layer linear."""
+    layers = []
+    for n_in, n_out in zip(widths, widths[1:]):
+        layers += [torch.nn.Linear(n_in, n_out, dtype=dtype), activation()]
+    return torch.nn.Sequential(*layers[:-1])
+''',
+}
+"""Name -> source of functions that every file contains (`ALWAYS`) or that networks need (`NETWORK`)."""
+
+ALWAYS = ["_constant", "_tensors", "_stacked", "_scattered"]
+NETWORK = ["_joined", "_mlp", "_from_weights", "_from_module", "_sequential"]
+
+_SIN = '''
+class Sin(torch.nn.Module):
+    """sin(x)"""
+
+    def forward(self, x):
+        return torch.sin(x)
+'''
+
+_GAUSSIAN = '''
+class Gaussian(torch.nn.Module):
+    """exp(-x*x)"""
+
+    def forward(self, x):
+        return torch.exp(-x*x)
+'''
+
+MODULES = {
+    "tanh": ("torch.nn.Tanh", ""),
+    "sigmoid": ("torch.nn.Sigmoid", ""),
+    "softplus": ("lambda: torch.nn.Softplus(threshold=40.0)", ""),
+    "relu": ("torch.nn.ReLU", ""),
+    "gelu": ("torch.nn.GELU", ""),
+    "swish": ("torch.nn.SiLU", ""),
+    "sin": ("Sin", _SIN),
+    "rbf": ("Gaussian", _GAUSSIAN),
+    "identity": ("torch.nn.Identity", ""),
+}
+"""Activation -> (how its torch module is made, source of the module where torch lacks it)."""
