@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ..codegen.native import functions
 from ..errors import InputError, UnsupportedError
 from ..sensitivity.discrete import reverse
+from ..solve.integrate import Trajectory as Run
 from ..solve.status import Status
 from . import assemble
 from .experiment import Prepared, prepare
@@ -215,22 +216,22 @@ class Problem:
                 self._native.initial, self.experiments[k].t0, p, self.n_params, given, plan.columns, plan.units
             )
             self.evaluations += 1
-            result = simulation.record(u0, p)
+            result = simulation.run(u0, p, record=True)
             if not simulation.reached(result):
                 self._fail(k, result)
                 return np.inf, np.zeros(active.size)
-            u = result[4]
+            u = result.u
             du, dp = np.zeros(u.shape), np.zeros(self.n_params)
             part = assemble.cotangents(
                 self._native.observables_jac, self._native.n_observables, table.t, u, p, self.n_params,
                 self._kinds[k], scaling.values, scaling.weights, scaling.log, du, dp,
             )  # fmt: skip
-            starts, record_u, record_k, last = result[6], result[9], result[10], result[13]
             total += part
             cot = None
             if np.isfinite(part):
-                times, states = np.append(starts, result[1]), np.concatenate([record_u, last[None, :]])
-                cot = reverse(self._native.vjp, self.n_states, p, times, states, record_k, table.t, du)
+                cot = reverse(
+                    self._native.vjp, self.n_states, p, result.times, result.states, result.record_k, table.t, du
+                )
             if cot is None or not np.isfinite(cot).all():
                 self.failure = Failure(self.experiments[k].name, None, float(table.t[-1]), "", np.nan)
                 return np.inf, np.zeros(active.size)
@@ -312,7 +313,7 @@ class Problem:
             if not simulation.reached(result):
                 self._fail(k, result)
                 return False
-            u, s = result[4], result[5]
+            u, s = result.u, result.s
             m = plan.columns.size
             factors = self._factors(values, plan) if m else _NO_FACTORS
             finite = assemble.residuals(
@@ -414,11 +415,11 @@ class Problem:
         table = np.array(rows, dtype=np.int64).reshape(-1, 4)
         return _Plan(*(np.ascontiguousarray(table[:, c]) for c in range(4)))
 
-    def _fail(self, k: int, result: Any) -> None:
-        u = result[13]
+    def _fail(self, k: int, result: Run) -> None:
+        u = result.u_end
         worst = int(np.argmax(np.where(np.isfinite(u), np.abs(u), np.inf)))
         self.failure = Failure(
-            self.experiments[k].name, Status(int(result[0])), float(result[1]), self.model.spec.states[worst],
+            self.experiments[k].name, Status(int(result.status)), float(result.t_end), self.model.spec.states[worst],
             float(u[worst]),
         )  # fmt: skip
 

@@ -73,9 +73,13 @@ def curve(t: ArrayLike, y: ArrayLike) -> Smoothed:
         >>> bool(np.allclose(c.derivative(t), np.cos(t), atol=1e-3))
         True
     """
-    t, y = np.asarray(t, dtype=float), np.asarray(y, dtype=float)
-    kept = np.isfinite(y)
-    t, y = t[kept], y[kept]
+    times: Floats = np.asarray(t, dtype=float)
+    values: Floats = np.asarray(y, dtype=float)
+    kept = np.isfinite(values)
+    return _curve(times[kept], values[kept])
+
+
+def _curve(t: Floats, y: Floats) -> Smoothed:
     if t.size < 3:
         raise DataError(f"a smooth curve needs at least 3 measurements, not {t.size}")
     group = -(-t.size // LARGEST_PROCESS)

@@ -23,6 +23,8 @@ Floats = NDArray[np.float64]
 
 PENALTY = 1e6  # what L-BFGS is told instead of an infinite loss, in units of the first loss
 LBFGS_MEMORY = 30
+RESTARTS = 10
+PATIENCE = 10  # iterations of L-BFGS over which progress is judged
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +57,7 @@ def train(
     weight_decay: float = 0.0,
     clip: float = 10.0,
     target: float = 0.0,
-    tolerance: float = 1e-9,
+    tolerance: float = 1e-4,
     deadline: float = math.inf,
     progress: Callable[[int, int, float], None] | None = None,
 ) -> Trained:
@@ -72,7 +74,7 @@ def train(
         weight_decay: penalty on the mean square of the weights.
         clip: longest gradient Adam sees.
         target: loss at which to stop.
-        tolerance: relative change of the loss at which L-BFGS has converged.
+        tolerance: L-BFGS has converged when ten iterations reduce the loss by less than this share.
         deadline: value of `time.perf_counter()` at which to stop.
         progress: called with (epoch, epochs in all, best loss).
 
@@ -96,7 +98,11 @@ def train(
 
 
 class _Stop(Exception):
-    """Ends L-BFGS from inside its function."""
+    """Ends a training from inside the minimiser's callback."""
+
+    def __init__(self, message: str, converged: bool) -> None:
+        super().__init__(message)
+        self.converged = converged
 
 
 class _Training:
@@ -122,6 +128,7 @@ class _Training:
         self.best = np.clip(self.theta[self.active] / self.size, self.low, self.high)
         self.best_value = self.best_loss = math.inf
         self.history: list[float] = []
+        self.values: list[float] = []
 
     def function(self, z: Floats) -> tuple[float, Floats]:
         """Penalised loss and gradient in scaled variables; remembers the best point."""
@@ -142,9 +149,16 @@ class _Training:
         if self.progress is not None:
             self.progress(len(self.history), self.total, self.best_loss)
         if self.best_loss <= self.target:
-            raise _Stop("the target was reached")
+            raise _Stop("the target was reached", True)
         if perf_counter() > self.deadline:
-            raise _Stop("out of time")
+            raise _Stop("out of time", False)
+
+    def progressed(self, tolerance: float) -> None:
+        """One iteration of L-BFGS; ends it when ten of them gained too little."""
+        self.epoch()
+        self.values.append(self.best_value)
+        if len(self.values) > PATIENCE and self.values[-1 - PATIENCE] * (1.0 - tolerance) <= self.best_value:
+            raise _Stop("the loss no longer falls", True)
 
     def run(self, epochs: int, polish: int, rate: float, clip: float, tolerance: float) -> Trained:
         converged, message = False, f"{epochs} epochs of Adam"
@@ -153,8 +167,7 @@ class _Training:
             if polish > 0 and math.isfinite(self.best_value):
                 converged, message = self.lbfgs(polish, tolerance)
         except _Stop as stop:
-            message = str(stop)
-            converged = self.best_loss <= self.target
+            message, converged = str(stop), stop.converged
         self.theta[self.active] = self.best * self.size
         return Trained(self.theta.copy(), self.best_loss, tuple(self.history), converged, message)
 
@@ -192,16 +205,23 @@ class _Training:
             value, gradient = self.function(z)
             return (value, gradient) if math.isfinite(value) else (big, np.zeros(z.size))
 
-        found = minimize(
-            function, self.best.copy(), jac=True, method="L-BFGS-B",
-            bounds=list(zip(self.low, self.high, strict=True)), callback=lambda _: self.epoch(),
-            options={
-                "maxiter": iterations, "maxfun": 4 * iterations, "maxcor": LBFGS_MEMORY,
-                "ftol": tolerance, "gtol": 1e-12,
-            },
-        )  # fmt: skip
-        if found.status == 0:
-            return True, "the loss no longer falls"
+        limit = len(self.history) + iterations
+        for _ in range(RESTARTS):
+            # an abnormal end of the line search (noise of the solver's steps) is met by forgetting the curvature
+            before, left = self.best_value, limit - len(self.history)
+            found = minimize(
+                function, self.best.copy(), jac=True, method="L-BFGS-B",
+                bounds=list(zip(self.low, self.high, strict=True)), callback=lambda _: self.progressed(tolerance),
+                options={
+                    "maxiter": left, "maxfun": 4 * left, "maxcor": LBFGS_MEMORY, "ftol": 0.0, "gtol": 1e-12,
+                },
+            )  # fmt: skip
+            if found.status == 0:
+                return True, "the loss no longer falls"
+            if len(self.history) >= limit:
+                break
+            if self.best_value > before * (1.0 - tolerance):
+                return True, "the loss no longer falls"
         return False, f"no convergence in {iterations} iterations of L-BFGS"
 
 
