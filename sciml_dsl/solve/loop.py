@@ -41,7 +41,15 @@ from .events import (
 from .forward import derivative_columns
 from .methods import rodas5p, tsit5
 from .status import Status
-from .stiffness import CALM_STEPS, POWER_LIMIT, STIFF_AT, STIFF_STEPS, dominant_eigenvalue
+from .stiffness import (
+    CALM_STEPS,
+    PATIENCE_LIMIT,
+    POWER_LIMIT,
+    STIFF_AT,
+    TRIAL_STEPS,
+    dominant_eigenvalue,
+    worthwhile,
+)
 from .storage import Columns, Events, Explicit, Implicit, Output, Problem, put_row, put_step
 
 TSIT5 = 0
@@ -52,7 +60,7 @@ F, JAC, DFDT, FJP, DJP, ROOTS, EVENT_TIMES = range(HEAD)
 
 # Counts, in this order; the first nine are the statistics handed out.
 ACCEPTED, REJECTED, N_F, N_JAC, N_LU, SWITCHES, BY_TSIT5, BY_RODAS5P, FIRED = range(9)
-N_COUNTS = 24
+N_COUNTS = 25
 N_REALS = 8
 
 RUNNING = -1
@@ -129,14 +137,13 @@ def advance(
 ) -> int:  # fmt: skip
     """Integrate until the end or until more room is needed; returns a status or one of NEED_*."""
     t, stop, habs, log_previous, last_root_time = reals[0], reals[1], reals[2], reals[3], reals[4]
-    largest0 = reals[5]
+    largest0, h_explicit = reals[5], reals[6]
     method, rows, stored, logged, attempts = counts[9], counts[10], counts[11], counts[12], counts[13]
     next_save, next_stop, close_roots = counts[14], counts[15], counts[16]
     stiff_count, calm_count, patience = counts[17], counts[18], counts[19]
     restart, ready, have_jacobian = counts[20] != 0, counts[21] != 0, counts[22] != 0
-    rejected = not_finite = False
-    if counts[23] != 0:
-        rejected = True
+    rejected, trial = counts[23] != 0, counts[24]
+    not_finite = False
 
     fn, info, p, rtol, atol = problem.fn, problem.info, problem.p, problem.rtol, problem.atol
     saveat, tstops = problem.saveat, problem.tstops
@@ -311,6 +318,9 @@ def advance(
                     switch = calm_count >= CALM_STEPS
                 else:
                     calm_count = 0
+                if trial > 0:
+                    trial = 0 if abs(h) * factor > h_explicit * worthwhile(n) else trial - 1
+                    switch = switch or trial == 1
         log_previous = max(log_error, LOG_SMALLEST)
         habs = abs(h) * (min(1.0, factor) if rejected else factor)
         if hit and not rejected:
@@ -344,6 +354,7 @@ def advance(
                         r += 1
                 close_roots = close_roots + 1 if abs(tnew - last_root_time) <= CLOSE * abs(tnew) else 0
                 last_root_time = tnew
+                inside = inside and sign * (saveat[next_save] - tnew) < 0.0
         if keep_dense or record:
             put_step(out, stored, t, h, u, k, poly, keep_dense, record)
             stored += 1
@@ -413,14 +424,18 @@ def advance(
             have_jacobian = False
             if method == TSIT5:
                 method = RODAS5P
+                h_explicit = abs(h)
+                trial = TRIAL_STEPS + 1
             else:
                 method = TSIT5
-                patience = min(2 * patience, 8 * STIFF_STEPS)
+                patience = min((4 if trial == 1 else 2) * patience, PATIENCE_LIMIT)
+                trial = 0
 
     reals[0], reals[1], reals[2], reals[3], reals[4] = t, stop, habs, log_previous, last_root_time
     counts[9], counts[10], counts[11], counts[12], counts[13] = method, rows, stored, logged, attempts
     counts[14], counts[15], counts[16] = next_save, next_stop, close_roots
     counts[17], counts[18], counts[19] = stiff_count, calm_count, patience
     counts[20], counts[21], counts[22] = int(restart), int(ready), int(have_jacobian)
-    counts[23] = int(rejected)
+    counts[23], counts[24] = int(rejected), trial
+    reals[6] = h_explicit
     return status
