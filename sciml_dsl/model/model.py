@@ -276,11 +276,10 @@ class Model:
     # ------------------------------------------------------------ as a value
 
     def __setattr__(self, name: str, value: Any) -> None:
-        raise AttributeError(
-            f"a Model is immutable; use with_parameters, with_initial ... to get a changed copy of `{name}`"
-        )
+        raise AttributeError(f"a Model is immutable (`{name}`); with_parameters, with_initial ... give a changed copy")
 
-    __delattr__ = __setattr__  # type: ignore[assignment]
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"a Model is immutable; `{name}` cannot be deleted")
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Model):
