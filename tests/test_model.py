@@ -313,6 +313,8 @@ def test_formulas_follow_the_arguments_of_each_call():
 
 
 def test_formulas_that_do_not_fit(m):
+    chosen = sd.model("x' = NN(x)").with_terms({"NN": IfElse(Binary("<", Name("x"), Num(1.0)), Num(2.0), Name("x"))})
+    assert chosen == sd.model("x' = if x < 1 then 2 else x")
     with pytest.raises(sd.UnknownNameError, match="no network `V`"):
         m.with_terms({"V": 1})
     with pytest.raises(sd.UnknownNameError, match=r"U\[1\] to U\[2\]"):

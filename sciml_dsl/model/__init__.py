@@ -1,1 +1,5 @@
-"""What a model is: `ModelSpec` (plain data), `resolve` (syntax to data), `Model` (what users hold), and the sympy bridge."""
+"""What a model is.
+
+`spec` holds it as data, `resolve` makes it from parsed text, `model.Model` is what users hold, and
+`sympy_bridge` leads to sympy and back.
+"""

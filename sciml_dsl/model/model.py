@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from os import PathLike, fspath
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, UnknownNameError, suggest
 from ..language.ast import Num, Unary
@@ -207,7 +207,7 @@ class Model:
         """Find formulas for the networks from a table; see `sciml_dsl.discover.api.discover`."""
         from ..discover.api import discover
 
-        return cast("Discovery", discover(self, data, **options))
+        return discover(self, data, **options)
 
     # ------------------------------------------------------------ changed copies
 

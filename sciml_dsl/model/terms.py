@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from ..errors import ModelError, NameModelError, UnknownNameError, UnsupportedError, suggest
-from ..language.ast import Binary, Call, Expr, Name, Num, Unary, children, fold, postorder, rebuild
+from ..language.ast import Call, Expr, Name, Num, Tree, Unary, children, fold, postorder, rebuild
 from ..language.complaint import Complaint
 from ..language.names import TIME, is_name
 from .dependencies import free_names, order
@@ -124,8 +124,8 @@ def _formula(given: Any, term: str, scope: Scope, spec: ModelSpec) -> Expr:
         expr, source = statement.expr, document.source
     elif isinstance(given, (int, float)):
         expr = Num(float(given)) if given >= 0 else Unary("-", Num(-float(given)))
-    elif isinstance(given, (Num, Name, Call, Unary, Binary)):
-        expr = given
+    elif isinstance(given, Tree):
+        expr = cast(Expr, given)
     else:
         from .sympy_expr import from_sympy_expr
 
