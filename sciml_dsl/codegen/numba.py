@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from . import activations, layout
 from .blocks import write
-from .printer import Printer
+from .printer import Printer, Text
 from .program import Program, Routine, describe
 from .python import PythonPrinter
 
@@ -44,6 +44,9 @@ _NUMPY = "cbrt sign floor ceil log2 expm1".split()
 class NumbaPrinter(Printer):
     FUNCTIONS: ClassVar[dict[str, str]] = {**PythonPrinter.FUNCTIONS, **{name: f"np.{name}" for name in _NUMPY}}
     HELPERS: ClassVar[dict[str, str]] = {"_digamma": _DIGAMMA}
+
+    def truth_to_number(self, text: Text) -> Text:
+        return self.choose(text, Text("1.0"), Text("0.0"))
 
     def network(self, name: str, k: int, inputs: Sequence[str], order: int) -> str:
         return f"{name}(p, np.array([{', '.join(inputs)}]), {order})"

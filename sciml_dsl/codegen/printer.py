@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, NamedTuple
 
-CHOICE, OR, AND, NOT, COMPARE, BIT_OR, BIT_AND, ADD, MUL, NEG, POW, ATOM = range(12)
+CHOICE, OR, AND, NOT, COMPARE, BIT_OR, BIT_AND, ADD, MOD, MUL, NEG, POW, ATOM = range(13)
 """Precedence of an expression's outermost operation, loosest first."""
 
 
@@ -138,7 +138,8 @@ class Printer:
         if op == "div":
             return self._join(f"{within(a, MUL)}/{within(b, NEG + 1)}", MUL, a, b, raises=self.RAISES)
         if op == "mod":
-            return self._join(f"{within(a, MUL)} % {within(b, NEG + 1)}", MUL, a, b, raises=self.RAISES)
+            # looser than a product: -(a % b) is not -a % b
+            return self._join(f"{within(a, MUL)} % {within(b, NEG + 1)}", MOD, a, b, raises=self.RAISES)
         if op == "neg":
             if a.code.startswith("-"):
                 return self._join(f"-({a.code})", NEG, a)
