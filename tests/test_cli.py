@@ -250,8 +250,9 @@ class Stand:
         self._work(table, progress, options)
         covariance = pd.DataFrame([[0.04]], index=["k"], columns=["k"])
         return SimpleNamespace(
-            p={"k": 0.7}, u0={"x": float("nan")}, loss=1e-9, covariance=covariance, model=self, message="converged",
-            success=self.outcome == "identified", plot=self._plot,
+            p={"k": 0.7, "h": 1.0}, u0={"x": float("nan")}, loss=1e-9, covariance=covariance, model=self,
+            message="converged", success=self.outcome == "identified", plot=self._plot, estimated=("k",),
+            standard_errors={"k": 0.2}, rmse={"x": 0.1}, warnings=("k is on its bound",), seconds=0.1,
         )  # fmt: skip
 
     def discover(self, table: Any, progress: Callable[[dict[str, Any]], None], **options: Any) -> Any:
@@ -259,6 +260,7 @@ class Stand:
         x = sympy.Symbol("x")
         return SimpleNamespace(
             terms={"NN": -0.70000004 * x}, equations={"x": -0.70000004 * x}, model=self, verdict=self.outcome,
+            p={}, u0={"x": 3.0}, standard_errors={},
             confidence=0.93, message="", plot=self._plot,
             candidates=pd.DataFrame(
                 {"formula": ["a*x", "a*x + b"], "loss": [1e-9, np.inf], "score": [-3.0, -1.0], "complexity": [1, 2]}
@@ -284,12 +286,14 @@ def test_fit_reports_estimates_and_errors(here: Path, stand: Callable[[str], Sta
     result = run("fit", "m", "data.csv", "--starts", "3", "--seed", "7", "-o", "fitted.sciml", "--plot", "f.png")
     assert result.exit_code == 0
     assert model.options == {"starts": 3, "seed": 7}
-    assert ["k", "0.7", "0.2"] in [line.split() for line in result.stdout.splitlines()]
+    lines = [line.split() for line in result.stdout.splitlines()]
+    assert ["k", "0.7", "0.2"] in lines and ["h", "1", "fixed"] in lines
+    assert "note: k is on its bound" in result.stdout
     assert (here / "fitted.sciml").read_text() == model.code("sciml")
     assert (here / "f.png").exists()
     assert "train" in result.stderr and "loss 1" in result.stderr
     told = json.loads(run("fit", "m", "data.csv", "--json", "-q").stdout)
-    assert told["p"] == {"k": 0.7} and told["u0"] == {"x": None} and told["covariance"] == {"k": {"k": 0.04}}
+    assert told["p"] == {"k": 0.7, "h": 1.0} and told["u0"] == {"x": None} and told["covariance"] == {"k": {"k": 0.04}}
 
 
 def test_discover_ends_with_formula_confidence_figure_and_model(here: Path, stand: Callable[[str], Stand]) -> None:
@@ -356,6 +360,34 @@ def test_closed_pipe_is_no_crash(here: Path) -> None:
     assert b"Traceback" not in process.stderr.read()
     process.stderr.close()
     assert process.wait() == 1
+
+
+# The same against the real thing.
+
+
+def test_fit_recovers_a_rate(here: Path) -> None:
+    result = run("fit", "decay.sciml", "data.csv", "-o", "fitted.sciml", "--plot", "fit.png", "--json", "-q")
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert told["success"] and told["p"]["k"] == pytest.approx(0.7, abs=1e-6)
+    fitted = sciml_dsl.load("fitted.sciml")
+    assert fitted.parameters == ("k",)
+    assert (here / "fit.png").read_bytes()[1:4] == b"PNG"
+    assert run("fit", "decay.sciml", "data.csv", "--fixed", "k", "-q").exit_code == 2
+
+
+def test_discover_recovers_a_term(here: Path) -> None:
+    t = np.linspace(0, 4, 41)
+    rows = [f"{a!r},{b!r}" for a, b in zip(t.tolist(), (3 * np.exp(-0.7 * t)).tolist(), strict=True)]
+    (here / "data.csv").write_text("\n".join(["t,x", *rows]))
+    result = run("discover", "unknown.sciml", "data.csv", "-o", "completed.sciml", "--seed", "0")
+    assert result.exit_code == 0, result.output
+    assert "verdict     identified" in result.stdout
+    assert (here / "out" / "unknown.png").exists() and "train" in result.stderr.lower()
+    completed = sciml_dsl.load("completed.sciml")
+    assert completed.networks == ()
+    sol = completed.solve((0, 4), saveat=t, rtol=1e-9, atol=1e-11)
+    np.testing.assert_allclose(sol["x"], 3 * np.exp(-0.7 * t), rtol=1e-3)
 
 
 # Files.

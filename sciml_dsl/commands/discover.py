@@ -30,6 +30,11 @@ _SHOWN = 8  # candidates listed
 @model_argument
 @data_argument
 @click.option("--seed", type=int, help="Seed of the random numbers; the same seed gives the same answer.")
+@click.option("--degree", type=click.IntRange(min=1), help="Highest degree of polynomial terms.")
+@click.option("--max-terms", type=click.IntRange(min=1), help="Most terms in the formula of one unknown; default: 5.")
+@click.option("--noise", help="additive (default), proportional or log.")
+@click.option("--method", help="Integration method: auto (default), tsit5 or rodas5p.")
+@click.option("--max-time", type=float, help="Seconds after which the best so far is the result.")
 @output_option("Write the completed model to this file.")
 @click.option("--plot", type=click.Path(path_type=Path), help="Where to write the figure; default: out/<FILE>.png.")
 @click.option("--no-plot", is_flag=True, help="Write no figure.")
@@ -39,6 +44,11 @@ def command(
     file: Path,
     data: Path,
     seed: int | None,
+    degree: int | None,
+    max_terms: int | None,
+    noise: str | None,
+    method: str | None,
+    max_time: float | None,
     output: Path | None,
     plot: Path | None,
     no_plot: bool,
@@ -62,8 +72,9 @@ def command(
     table = read_table(data)
     check_table(table, model, name=str(data))  # before anything heavy is loaded
     figure = None if no_plot else _figure_path(file, plot)
+    options = given(seed=seed, degree=degree, max_terms=max_terms, noise=noise, method=method, max_time=max_time)
     with Progress(quiet) as progress:
-        result = model.discover(table, progress=progress, **given(seed=seed))
+        result = model.discover(table, progress=progress, **options)
     text = result.model.code("sciml")
     if output is not None:
         write_text(output, text)
@@ -73,7 +84,8 @@ def command(
         echo_json(
             {
                 "verdict": result.verdict, "confidence": result.confidence, "message": result.message,
-                "terms": result.terms, "equations": result.equations,
+                "terms": result.terms, "equations": result.equations, "p": result.p, "u0": result.u0,
+                "standard_errors": result.standard_errors,
                 "candidates": result.candidates.to_dict(orient="records"), "model": text,
                 "output": output and str(output), "plot": figure and str(figure),
             }

@@ -28,7 +28,11 @@ from .progress import Progress
 @data_argument
 @click.option("--starts", type=click.IntRange(min=1), help="How many starting points to try.")
 @click.option("--seed", type=int, help="Seed of the random numbers; the same seed gives the same answer.")
-@click.option("--method", help="Integration method: auto, tsit5 or rodas5p.")
+@click.option("--fixed", multiple=True, metavar="NAME", help="Keep this parameter at its default; may be repeated.")
+@click.option("--noise", help="additive (default), proportional or log.")
+@click.option("--strategy", help="auto (default), single, multiple_shooting or train.")
+@click.option("--method", help="Integration method: auto (default), tsit5 or rodas5p.")
+@click.option("--max-time", type=float, help="Seconds after which the best so far is the result.")
 @output_option("Write the fitted model to this file.")
 @click.option("--plot", type=click.Path(path_type=Path), help="Write a figure to this file.")
 @quiet_option
@@ -38,7 +42,11 @@ def command(
     data: Path,
     starts: int | None,
     seed: int | None,
+    fixed: tuple[str, ...],
+    noise: str | None,
+    strategy: str | None,
     method: str | None,
+    max_time: float | None,
     output: Path | None,
     plot: Path | None,
     quiet: bool,
@@ -56,8 +64,11 @@ def command(
     model = load_model(file)
     table = read_table(data)
     check_table(table, model, name=str(data))  # before anything heavy is loaded
+    options = given(
+        starts=starts, seed=seed, fixed=fixed or None, noise=noise, strategy=strategy, method=method, max_time=max_time
+    )
     with Progress(quiet) as progress:
-        result = model.fit(table, progress=progress, **given(starts=starts, seed=seed, method=method))
+        result = model.fit(table, progress=progress, **options)
     if output is not None:
         write_text(output, result.model.code("sciml"))
     if plot is not None:
@@ -66,7 +77,9 @@ def command(
         echo_json(
             {
                 "success": result.success, "message": result.message, "loss": result.loss,
-                "p": result.p, "u0": result.u0, "covariance": result.covariance,
+                "p": result.p, "u0": result.u0, "estimated": result.estimated,
+                "standard_errors": result.standard_errors, "covariance": result.covariance,
+                "rmse": result.rmse, "warnings": result.warnings, "seconds": result.seconds,
                 "output": output and str(output), "plot": plot and str(plot),
             }
         )  # fmt: skip
@@ -79,24 +92,15 @@ def command(
 
 
 def _report(result: Any) -> str:
-    deviation = standard_deviations(result)
+    errors = result.standard_errors
+    values = [*result.p.items(), *((f"{state}(0)", value) for state, value in result.u0.items())]
     rows = [
-        [name, number(value, 8), number(deviation.get(name), 3)]
-        for name, value in [*result.p.items(), *((f"{k}(0)", v) for k, v in result.u0.items())]
+        [name, number(value, 8), number(errors.get(name), 3) if name in result.estimated else "fixed"]
+        for name, value in values
     ]
-    head = "fitted" if result.success else "not fitted"
-    return f"{head}: {result.message}\nloss {number(result.loss)}\n" + grid(
-        ["parameter", "estimate", "std. error"], rows
-    )
-
-
-def standard_deviations(result: Any) -> dict[str, float]:
-    """Square roots of the covariance's diagonal, by name; empty when there is no covariance."""
-    covariance = result.covariance
-    if covariance is None:
-        return {}
-    return {str(n): float(v) ** 0.5 if v >= 0 else float("nan") for n, v in _diagonal(covariance)}
-
-
-def _diagonal(covariance: Any) -> list[tuple[str, float]]:
-    return [(name, covariance.loc[name, name]) for name in covariance.columns]
+    lines = [f"{'fitted' if result.success else 'not converged'}: {result.message}"]
+    lines += [f"loss {number(result.loss)} in {result.seconds:.1f} s", ""]
+    lines += [grid(["name", "estimate", "std. error"], rows), ""]
+    lines += [f"rms error of {column}: {number(value, 4)}" for column, value in result.rmse.items()]
+    lines += [f"note: {warning}" for warning in result.warnings]
+    return "\n".join(lines)
