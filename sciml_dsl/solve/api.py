@@ -134,7 +134,7 @@ def _output_times(saveat: Any, t0: float, t1: float) -> Floats:
         count = math.floor(abs(t1 - t0) / spacing * (1.0 + 1e-12)) + 1
         if count > 100_000_000:
             raise InputError(f"saveat: a spacing of {spacing:g} means {count:,} times; choose a larger one")
-        times = t0 + math.copysign(spacing, t1 - t0) * np.arange(count)
+        times = t0 + math.copysign(spacing, t1 - t0) * np.arange(count, dtype=np.float64)
         if abs(times[-1] - t1) <= 1e-9 * spacing:
             times[-1] = t1
             return times

@@ -17,9 +17,7 @@ from numpy.typing import NDArray
 def evaluate_step(poly: Any, theta: float, out: Any) -> None:
     """The polynomial of one step at `theta`, into `out` (n)."""
     for i in range(out.size):
-        out[i] = poly[0, i] + theta * (
-            poly[1, i] + theta * (poly[2, i] + theta * (poly[3, i] + theta * poly[4, i]))
-        )
+        out[i] = poly[0, i] + theta * (poly[1, i] + theta * (poly[2, i] + theta * (poly[3, i] + theta * poly[4, i])))
 
 
 @njit(error_model="numpy", fastmath={"contract"})
@@ -47,7 +45,5 @@ def evaluate(
     index = np.clip(index, 0, len(starts) - 1)
     theta = ((times - starts[index]) / lengths[index])[:, None]
     c = poly[index]
-    value: NDArray[np.float64] = c[:, 0] + theta * (
-        c[:, 1] + theta * (c[:, 2] + theta * (c[:, 3] + theta * c[:, 4]))
-    )
+    value: NDArray[np.float64] = c[:, 0] + theta * (c[:, 1] + theta * (c[:, 2] + theta * (c[:, 3] + theta * c[:, 4])))
     return value

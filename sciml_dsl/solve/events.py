@@ -44,8 +44,9 @@ def same_time(a: float, b: float) -> bool:
 
 @njit(error_model="numpy")
 def locate(
-    roots: int, t: float, h: float, p: Any, poly: Any, which: int, a: float, ga: float, b: float, gb: float, u: Any, g: Any
-) -> float:
+    roots: int, t: float, h: float, p: Any, poly: Any, which: int,
+    a: float, ga: float, b: float, gb: float, u: Any, g: Any,
+) -> float:  # fmt: skip
     """Theta in (a, b] where root function `which` reaches zero, to the resolution of time.
 
     Needs ga < 0 <= gb.  The ITP method: I. F. D. Oliveira & R. H. C. Takahashi, ACM

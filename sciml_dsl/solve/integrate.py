@@ -214,9 +214,7 @@ class Integrator:
     def _check_columns(self, s0: Floats, columns: Indices, number: int) -> Floats:
         functions = self.functions
         if columns.dtype != np.int64 or s0.size != functions.n * columns.size:
-            raise InputError(
-                f"s0: expected {functions.n} x {columns.size} numbers (states x columns), got {s0.size}"
-            )
+            raise InputError(f"s0: expected {functions.n} x {columns.size} numbers (states x columns), got {s0.size}")
         if columns.min() < -1 or columns.max() >= functions.n_params:
             raise InputError(f"sensitivity columns must be -1 or the index of one of {functions.n_params} parameters")
         missing = functions.fjp == 0 or (number != 0 and functions.djp == 0)

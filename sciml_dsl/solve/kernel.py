@@ -28,7 +28,6 @@ from .events import KIND_WHEN, ROUNDS, collect_due, next_times, same_time
 from .loop import (
     AUTO,
     EVENT_TIMES,
-    F,
     FIRED,
     N_COUNTS,
     N_F,
@@ -41,6 +40,7 @@ from .loop import (
     ROOTS,
     RUNNING,
     TSIT5,
+    F,
     advance,
     all_finite,
     fire_due,
@@ -64,17 +64,20 @@ from .storage import (
 _TERMINATED = int(Status.TERMINATED)
 _NONFINITE = int(Status.NONFINITE)
 _INVALID = int(Status.EVENT_INVALID)
+_COMPILED = (
+    "call", "control", "dense", "events", "forward", "kernel", "linear", "loop", "status", "stiffness", "storage",
+)  # fmt: skip
 
 
 def _source_digest() -> int:
-    """A number that changes with any source of this room.
+    """A number that changes with any compiled source of this room.
 
     numba looks only at the file of the compiled function itself; as a closure
     variable this number makes its cache see the linked files too.
     """
     digest = hashlib.sha256()
     here = Path(__file__).parent
-    for path in sorted((*here.glob("*.py"), *here.glob("methods/*.py"))):
+    for path in (*(here / f"{name}.py" for name in _COMPILED), *sorted(here.glob("methods/*.py"))):
         digest.update(path.read_bytes())
     return int.from_bytes(digest.digest()[:6], "little")
 
@@ -102,10 +105,8 @@ def _new_columns(n: int, n_params: int, s0: Any, m: int) -> Columns:
 def _new_events(info: Any, n: int, n_params: int, m: int) -> Events:
     n_events = info.size // 2
     if n_events == 0:
-        nothing, none = np.empty(0), np.empty(0, np.int64)
-        return Events(
-            none, none, none, nothing, nothing, nothing, nothing, nothing, none, nothing, nothing, nothing, nothing, none
-        )
+        none, no = np.empty(0), np.empty(0, np.int64)
+        return Events(no, no, no, none, none, none, none, none, no, none, none, none, none, no)
     n_roots = 0
     for e in range(n_events):
         if info[2 * e] == KIND_WHEN:

@@ -93,10 +93,10 @@ _rodas_poly = rodas5p.interpolant
 @njit(error_model="numpy")
 def all_finite(a: Any) -> bool:
     """Whether a vector has neither NaN nor infinity."""
+    finite = True
     for i in range(a.size):
-        if not np.isfinite(a[i]):
-            return False
-    return True
+        finite = finite and bool(np.isfinite(a[i]))
+    return finite
 
 
 @njit(error_model="numpy")
@@ -222,7 +222,13 @@ def advance(
         free = habs
         remaining = sign * (stop - t)
         hit = min(1.01 * habs, dtmax) >= remaining
-        h = stop - t if hit else sign * habs
+        inner = hit and stop != t1
+        if inner:  # the right-hand side may jump at this stop: stay on this side of it
+            h = np.nextafter(stop, t) - t
+        else:
+            h = stop - t if hit else sign * habs
+        if h == 0.0:
+            h = stop - t
         if not hit and (habs < 16.0 * EPS * abs(t) or habs <= floor or t + h == t):
             status = failure(u, largest0, not_finite)
             break
@@ -238,9 +244,7 @@ def advance(
                     call(fn[FJP], t, u, p, start, 0)
                     derivative_columns(start, n, indices, s, ks, 0)
                     ready = True
-                _tsit5_columns(
-                    fn[FJP], t, h, u, p, k, g, unew, indices, s, ks, gs, snew, buffer
-                )
+                _tsit5_columns(fn[FJP], t, h, u, p, k, g, unew, indices, s, ks, gs, snew, buffer)
             counts[N_F] += 6
             error = _tsit5_error(h, u, unew, k, rtol, atol)
         else:
@@ -386,6 +390,10 @@ def advance(
             if method == RODAS5P:
                 for i in range(start.size):
                     start[i] = buffer[i]
+        if inner and method == TSIT5:
+            call(address, t, u, p, k, 0)
+            counts[N_F] += 1
+            ready = False
         if n_timed > 0 and t == stop:
             at_event = collect_due(info, schedule, t, upcoming, occurrences, due) or at_event
         if at_event:

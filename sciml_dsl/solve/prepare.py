@@ -108,9 +108,7 @@ class Prepared:
                 array = vector(given, None, "p")
                 if array.size not in (count, values.size):
                     extra = f" (or {values.size} with the network weights)" if values.size > count else ""
-                    raise InputError(
-                        f"p: {array.size} numbers for {count} parameters{extra}: {_list(self.parameters)}"
-                    )
+                    raise InputError(f"p: {array.size} numbers for {count} parameters{extra}: {_list(self.parameters)}")
                 values[: array.size] = array
         if weights is not None:
             self._set_weights(values, weights)
@@ -129,9 +127,7 @@ class Prepared:
             if network.name in weights:
                 array = np.asarray(weights[network.name], dtype=np.float64).reshape(-1)
                 if array.size != network.n_weights:
-                    raise InputError(
-                        f"network `{network.name}` has {network.n_weights} weights, got {array.size}"
-                    )
+                    raise InputError(f"network `{network.name}` has {network.n_weights} weights, got {array.size}")
                 values[at : at + network.n_weights] = array
             at += network.n_weights
 
@@ -212,7 +208,7 @@ class Prepared:
             if missing:
                 first = missing[0]
                 raise MissingValueError(
-                    f"no initial value for {_list(missing)}; give u0={{\"{first}\": ...}}, "
+                    f'no initial value for {_list(missing)}; give u0={{"{first}": ...}}, '
                     f"or write it in the model: {first}(0) = 1"
                 )
             for i, name in enumerate(self.states):

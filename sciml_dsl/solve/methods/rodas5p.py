@@ -160,7 +160,9 @@ def step(
         g[i] = u[i] + A5[0] * k[0, i] + A5[1] * k[1, i] + A5[2] * k[2, i] + A5[3] * k[3, i]
     call(f, t + NODES4 * h, g, p, k, 4 * n)
     for i in range(n):
-        k[4, i] += (C5[0] * k[0, i] + C5[1] * k[1, i] + C5[2] * k[2, i] + C5[3] * k[3, i]) * inverse + (h * D4) * ft[i]
+        total = C5[0] * k[0, i] + C5[1] * k[1, i]
+        total += C5[2] * k[2, i] + C5[3] * k[3, i]
+        k[4, i] += total * inverse + (h * D4) * ft[i]
     solve_row(w, pivots, k, 4)
     for i in range(n):
         g[i] = u[i] + A6[0] * k[0, i] + A6[1] * k[1, i] + A6[2] * k[2, i] + A6[3] * k[3, i] + A6[4] * k[4, i]
@@ -172,13 +174,17 @@ def step(
         g[i] += k[5, i]
     call(f, t + h, g, p, k, 6 * n)
     for i in range(n):
-        k[6, i] += (C7[0] * k[0, i] + C7[1] * k[1, i] + C7[2] * k[2, i] + C7[3] * k[3, i] + C7[4] * k[4, i] + C7[5] * k[5, i]) * inverse
+        total = C7[0] * k[0, i] + C7[1] * k[1, i] + C7[2] * k[2, i]
+        total += C7[3] * k[3, i] + C7[4] * k[4, i] + C7[5] * k[5, i]
+        k[6, i] += total * inverse
     solve_row(w, pivots, k, 6)
     for i in range(n):  # row 8 of A is row 7 and one more increment
         g[i] += k[6, i]
     call(f, t + h, g, p, k, 7 * n)
     for i in range(n):
-        k[7, i] += (C8[0] * k[0, i] + C8[1] * k[1, i] + C8[2] * k[2, i] + C8[3] * k[3, i] + C8[4] * k[4, i] + C8[5] * k[5, i] + C8[6] * k[6, i]) * inverse
+        total = C8[0] * k[0, i] + C8[1] * k[1, i] + C8[2] * k[2, i] + C8[3] * k[3, i]
+        total += C8[4] * k[4, i] + C8[5] * k[5, i] + C8[6] * k[6, i]
+        k[7, i] += total * inverse
     solve_row(w, pivots, k, 7)
     for i in range(n):
         unew[i] = g[i] + k[STAGES - 1, i]

@@ -80,9 +80,7 @@ def step(f: int, t: float, h: float, u: Any, p: Any, k: Any, g: Any, unew: Any) 
         g[i] = u[i] + h * (A5[0] * k[0, i] + A5[1] * k[1, i] + A5[2] * k[2, i] + A5[3] * k[3, i])
     call(f, t + C[4] * h, g, p, k, 4 * n)
     for i in range(n):
-        g[i] = u[i] + h * (
-            A6[0] * k[0, i] + A6[1] * k[1, i] + A6[2] * k[2, i] + A6[3] * k[3, i] + A6[4] * k[4, i]
-        )
+        g[i] = u[i] + h * (A6[0] * k[0, i] + A6[1] * k[1, i] + A6[2] * k[2, i] + A6[3] * k[3, i] + A6[4] * k[4, i])
     call(f, t + h, g, p, k, 5 * n)
     for i in range(n):
         unew[i] = u[i] + h * (
@@ -115,7 +113,8 @@ def error(h: float, u: Any, unew: Any, k: Any, rtol: Any, atol: Any) -> float:
 def stiffness(h: float, k: Any, g: Any, unew: Any, rtol: Any, atol: Any) -> float:
     """|h| times an estimate of the dominant eigenvalue, from two stages at t + h.
 
-    Components count relative to their tolerance, or small fast ones would not be seen.  E. Hairer & G. Wanner, Solving Ordinary Differential Equations II, IV.2.
+    Components count relative to their tolerance, or small fast ones would not be
+    seen.  E. Hairer & G. Wanner, Solving Ordinary Differential Equations II, IV.2.
     """
     numerator = 0.0
     denominator = 0.0
@@ -137,15 +136,9 @@ def interpolant(h: float, u: Any, k: Any, poly: Any) -> None:
         k1, k2, k3, k4, k5, k6, k7 = k[0, i], k[1, i], k[2, i], k[3, i], k[4, i], k[5, i], k[6, i]
         poly[0, i] = u[i]
         poly[1, i] = h * k1
-        poly[2, i] = h * (
-            D1[1] * k1 + D2[0] * k2 + D3[0] * k3 + D4[0] * k4 + D5[0] * k5 + D6[0] * k6 + D7[0] * k7
-        )
-        poly[3, i] = h * (
-            D1[2] * k1 + D2[1] * k2 + D3[1] * k3 + D4[1] * k4 + D5[1] * k5 + D6[1] * k6 + D7[1] * k7
-        )
-        poly[4, i] = h * (
-            D1[3] * k1 + D2[2] * k2 + D3[2] * k3 + D4[2] * k4 + D5[2] * k5 + D6[2] * k6 + D7[2] * k7
-        )
+        poly[2, i] = h * (D1[1] * k1 + D2[0] * k2 + D3[0] * k3 + D4[0] * k4 + D5[0] * k5 + D6[0] * k6 + D7[0] * k7)
+        poly[3, i] = h * (D1[2] * k1 + D2[1] * k2 + D3[1] * k3 + D4[1] * k4 + D5[1] * k5 + D6[1] * k6 + D7[1] * k7)
+        poly[4, i] = h * (D1[3] * k1 + D2[2] * k2 + D3[2] * k3 + D4[2] * k4 + D5[2] * k5 + D6[2] * k6 + D7[2] * k7)
 
 
 @njit(error_model="numpy", fastmath={"contract"})
