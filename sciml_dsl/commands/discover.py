@@ -126,7 +126,7 @@ def _report(result: Any, text: str) -> str:
     if result.message:
         lines.append(str(result.message))
     lines += ["", "candidates, best first", _candidates(result.candidates), "", "completed model", ""]
-    lines += ["    " + line for line in text.strip().splitlines()]
+    lines += [("    " + line).rstrip() for line in text.strip().splitlines()]
     return "\n".join([*lines, ""])
 
 
