@@ -99,11 +99,13 @@ def match(problem: Problem, theta: Floats, *, max_iterations: int = 300, weight_
     for j, (k, s) in enumerate(unknowns.initial, unknowns.parameters.size):
         theta[j] = min(max(curves[k][3][s], problem.lower[j]), problem.upper[j])
     chosen = np.concatenate([np.arange(unknowns.parameters.size), np.arange(first, unknowns.n)])
-    stretch = magnitudes(problem)[chosen]
+    units = unknowns.units()
+    z0 = units.z(theta)
 
     def function(z: Floats) -> tuple[float, Floats]:
-        point = theta.copy()
-        point[chosen] = z * stretch
+        whole = z0.copy()
+        whole[chosen] = z
+        point = units.theta(whole)
         values = unknowns.natural(point)
         gradient = np.zeros(unknowns.n)
         total = 0.0
@@ -116,37 +118,25 @@ def match(problem: Problem, theta: Floats, *, max_iterations: int = 300, weight_
         if unknowns.log.size:
             gradient[unknowns.log] *= values[unknowns.log]
         total, gradient = total / size, gradient / size
+        gradient = units.gradient(gradient)
         if n_weights:
-            w = point[first:]
+            w = whole[first:]
             total += weight_decay * float(w @ w) / n_weights
             gradient[first:] += 2.0 * weight_decay * w / n_weights
         if not np.isfinite(total) or not np.isfinite(gradient).all():
             return 1e30, np.zeros(chosen.size)
-        return total, gradient[chosen] * stretch
+        return total, gradient[chosen]
 
-    bounds = list(zip(problem.lower[chosen] / stretch, problem.upper[chosen] / stretch, strict=True))
+    low, high = (problem.lower / units.size)[chosen], (problem.upper / units.size)[chosen]
+    bounds = list(zip(low, high, strict=True))
     found = minimize(
-        function, theta[chosen] / stretch, jac=True, method="L-BFGS-B", bounds=bounds,
+        function, np.clip(z0[chosen], low, high), jac=True, method="L-BFGS-B", bounds=bounds,
         options={"maxiter": max_iterations, "maxcor": 30},
     )  # fmt: skip
     if found.fun < 1e30:
-        theta[chosen] = found.x * stretch
+        z0[chosen] = found.x
+        return units.theta(z0)
     return theta
-
-
-def magnitudes(problem: Problem) -> Floats:
-    """Typical size of each position of θ (n,): what one unit of a scaled variable stands for.
-
-    1 for weights and logarithms, else the size of the start, or a tenth of the bounds'
-    range where it is 0.
-    """
-    start = problem.start
-    width = np.where(np.isfinite(problem.upper - problem.lower), 0.1 * (problem.upper - problem.lower), 1.0)
-    size = np.where(start != 0.0, np.abs(start), np.maximum(width, 1e-12))
-    if problem.unknowns.n_weights:
-        size[problem.n - problem.unknowns.n_weights :] = 1.0
-    size[problem.unknowns.log] = 1.0
-    return size
 
 
 def _curves(problem: Problem) -> list[tuple[Floats, Floats, Floats, Floats]]:
@@ -162,4 +152,4 @@ def _curves(problem: Problem) -> list[tuple[Floats, Floats, Floats, Floats]]:
     return result
 
 
-__all__ = ["magnitudes", "match", "possible"]
+__all__ = ["match", "possible"]

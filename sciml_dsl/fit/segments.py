@@ -7,6 +7,7 @@ the data, so oscillating data stop being full of local minima.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -64,7 +65,7 @@ def cut(problem: Problem, theta: Floats, pieces: int, *, overlap: bool) -> Cut:
     for k, experiment in enumerate(problem.experiments):
         guess = _guess(problem, k, None if simulated is None else simulated[k], at_start[k])
         edges = _edges(experiment.table, pieces)
-        for number, (a, b) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+        for number, (a, b) in enumerate(itertools.pairwise(edges)):
             last = b == edges[-1]
             table = _piece(experiment.table, a, b, last or overlap)
             sigma = experiment.sigma

@@ -59,9 +59,7 @@ def multiple_shooting(
         [4.0]
     """
     if problem.model.spec.events:
-        raise InputError(
-            "multiple shooting cannot cut a simulation that has events\n  hint: use strategy=\"single\""
-        )
+        raise InputError('multiple shooting cannot cut a simulation that has events\n  hint: use strategy="single"')
     count = segments if segments is not None else max(2, oscillations(problem) + 1)
     if count < 1:
         raise InputError(f"segments = {count} must be at least 1")
@@ -77,9 +75,7 @@ def multiple_shooting(
             progress(stage, found.cost)
         if not math.isfinite(found.cost):
             break
-    return minimise(
-        problem, joined(problem, pieces, z), deadline=deadline, max_iterations=max_iterations, floor=floor
-    )
+    return minimise(problem, joined(problem, pieces, z), deadline=deadline, max_iterations=max_iterations, floor=floor)
 
 
 def _with_gaps(pieces: Cut, strength: float) -> Callable[[Floats], tuple[Floats, Floats]]:

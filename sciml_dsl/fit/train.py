@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from .matching import magnitudes
-
 if TYPE_CHECKING:
     from .problem import Problem
 
@@ -69,9 +67,9 @@ def train(
         active: positions of θ that may change; default all.
         epochs: steps of Adam (one epoch is one gradient over all data).
         polish: at most so many iterations of L-BFGS after them.
-        learning_rate: of Adam's first step, falling to a tenth by a cosine; relative to
-            each variable's size (`matching.magnitudes`).
-        weight_decay: penalty on the mean square of the weights.
+        learning_rate: of Adam's first step, falling to a tenth by a cosine; in the
+            units of `Unknowns.units`.
+        weight_decay: penalty on the mean square of the weights, in the same units.
         clip: longest gradient Adam sees.
         target: loss at which to stop.
         tolerance: L-BFGS has converged when ten iterations reduce the loss by less than this share.
@@ -119,22 +117,24 @@ class _Training:
     ) -> None:
         self.problem, self.theta = problem, np.array(theta, dtype=float)
         self.active = np.arange(problem.n) if active is None else active
-        self.size = magnitudes(problem)[self.active]
-        self.low, self.high = problem.lower[self.active] / self.size, problem.upper[self.active] / self.size
+        self.units = problem.unknowns.units()
+        self.low = (problem.lower / self.units.size)[self.active]
+        self.high = (problem.upper / self.units.size)[self.active]
+        self.z = self.units.z(self.theta)
         self.decay, self.target, self.deadline = weight_decay, target, deadline
         self.total, self.progress = total, progress
         first_weight = problem.n - problem.unknowns.n_weights
         self.is_weight = self.active >= first_weight
-        self.best = np.clip(self.theta[self.active] / self.size, self.low, self.high)
+        self.best = np.clip(self.z[self.active], self.low, self.high)
         self.best_value = self.best_loss = math.inf
         self.history: list[float] = []
         self.values: list[float] = []
 
     def function(self, z: Floats) -> tuple[float, Floats]:
         """Penalised loss and gradient in scaled variables; remembers the best point."""
-        self.theta[self.active] = z * self.size
-        loss, gradient = self.problem.loss_and_gradient(self.theta, self.active)
-        gradient = gradient * self.size
+        self.z[self.active] = z
+        loss, by_theta = self.problem.loss_and_gradient(self.units.theta(self.z))
+        gradient = self.units.gradient(by_theta)[self.active]
         value = loss
         if self.decay and math.isfinite(loss):
             w = z[self.is_weight]
@@ -168,8 +168,8 @@ class _Training:
                 converged, message = self.lbfgs(polish, tolerance)
         except _Stop as stop:
             message, converged = str(stop), stop.converged
-        self.theta[self.active] = self.best * self.size
-        return Trained(self.theta.copy(), self.best_loss, tuple(self.history), converged, message)
+        self.z[self.active] = self.best
+        return Trained(self.units.theta(self.z), self.best_loss, tuple(self.history), converged, message)
 
     def adam(self, epochs: int, rate: float, clip: float) -> None:
         z = self.best.copy()

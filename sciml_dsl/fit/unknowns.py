@@ -19,7 +19,7 @@ from .experiment import ESTIMATE, Prepared, number
 
 if TYPE_CHECKING:
     from ..model.model import Model
-    from ..model.spec import ModelSpec
+    from .scaling import NetworkUnits, Units
 
 Floats = NDArray[np.float64]
 
@@ -36,6 +36,7 @@ class Unknowns:
         start, lower, upper: natural values (not logarithms), shape (n,).
         log: positions in θ that hold logarithms.
         base: (n_params + n_weights) values of everything that is not sought.
+        networks: units of the networks, for training.
     """
 
     names: tuple[str, ...]
@@ -47,6 +48,22 @@ class Unknowns:
     upper: Floats
     log: NDArray[np.int64]
     base: Floats = field(repr=False)
+    networks: tuple[NetworkUnits, ...] = field(default=(), repr=False)
+
+    def units(self) -> Units:
+        """Variables of order one for training: sizes of the starts, networks in units of the data.
+
+        A parameter's unit is its start, a tenth of its bounds' range where that is 0, and 1
+        for logarithms.
+        """
+        from .scaling import Units
+
+        with np.errstate(invalid="ignore"):
+            width = np.where(np.isfinite(self.upper - self.lower), 0.1 * (self.upper - self.lower), 1.0)
+        size = np.where(self.start != 0.0, np.abs(self.start), np.maximum(width, 1e-12))
+        size[self.n - self.n_weights :] = 1.0
+        size[self.log] = 1.0
+        return Units(size, self.n_weights, self.networks if self.n_weights else ())
 
     @property
     def n(self) -> int:
@@ -122,8 +139,8 @@ def find_unknowns(
             raise InputError(f"`{both[0]}` is both in `parameters` and in `fixed`")
     else:
         # a parameter every experiment knows has nothing to be estimated from
-        known = set.intersection(*(set(e.p) for e in experiments)) if experiments else set()
-        wanted = {n for i, n in enumerate(names) if n not in held and i not in known}
+        everywhere = set.intersection(*(set(e.p) for e in experiments)) if experiments else set()
+        wanted = {n for i, n in enumerate(names) if n not in held and i not in everywhere}
     lists = _Lists()
     base = np.full(len(names) + spec.n_weights, np.nan)
     for i, p in enumerate(spec.parameters):
@@ -166,9 +183,16 @@ def find_unknowns(
             if name not in lists.names and name not in allowed:
                 _unknown(what, name, [*names, *lists.names])
     first_weight = len(names)
+    units: tuple[NetworkUnits, ...] = ()
     has_weights = spec.n_weights > 0
     if has_weights:
-        base[first_weight:] = weight_values(spec, seed)
+        from .scaling import fresh_weights, network_units
+
+        known = np.where(np.isfinite(base), base, 1.0)
+        known[lists.parameters] = lists.start[: len(lists.parameters)]
+        known[first_weight:] = 0.0
+        units = network_units(model, experiments, known)
+        base[first_weight:] = fresh_weights(units, dict(spec.weights), seed)
     free_weights = has_weights and weights is not False
     n_weights = spec.n_weights if free_weights else 0
     tail = base[first_weight:] if free_weights else np.empty(0)
@@ -182,21 +206,8 @@ def find_unknowns(
         np.concatenate([np.array(lists.upper), np.full(n_weights, np.inf)]),
         np.array(lists.log, dtype=np.int64),
         base,
+        units,
     )
-
-
-def weight_values(spec: ModelSpec, seed: int = 0) -> Floats:
-    """All weights of the model's networks in order: its own, or freshly initialised ones."""
-    from ..nn.weights import initial_weights
-
-    own = dict(spec.weights)
-    parts = []
-    for k, net in enumerate(spec.networks):
-        if net.name in own:
-            parts.append(np.array(own[net.name], dtype=float))
-        else:
-            parts.append(np.asarray(initial_weights(net, seed + k), dtype=float))
-    return np.concatenate(parts) if parts else np.empty(0)
 
 
 class _Lists:
@@ -259,4 +270,4 @@ def _unknown(what: str, name: str, known: Sequence[str]) -> None:
     raise UnknownNameError(f"{what}: nothing that could be estimated is called `{name}`\n  hint: {hint}")
 
 
-__all__ = ["Unknowns", "find_unknowns", "weight_values"]
+__all__ = ["Unknowns", "find_unknowns"]
