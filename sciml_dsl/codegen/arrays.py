@@ -27,6 +27,9 @@ class ArrayPrinter(Printer):
         array = {"state": "u", "param": "p", "seed": "v"}[kind]
         return f"{array}[..., {index}]"
 
+    def projection(self, call: str, indices: tuple[int, ...], n_in: int) -> str:
+        return f"{call}[{len(indices) - 1}][..., {', '.join(str(i) for i in indices)}]"
+
     def boolean(self, op: str, args: Sequence[Text]) -> Text:
         if op == "not":
             return self._join(f"~{within(args[0], NEG)}", NEG, *args, truth=True)
@@ -124,8 +127,9 @@ class _Writer:
             return Text(self.name(Text(call, depth=1), "n"))
         if op in ("net", "net_jac", "net_hess"):
             assert isinstance(data, tuple)
-            subscript = ", ".join(str(i) for i in data)
-            return self.keep(instance, Text(f"{parts[0].code}[{len(data) - 1}][..., {subscript}]", depth=1))
+            n_in = len(self.graph.args[self.graph.args[node][0]])
+            text = self.printer.projection(parts[0].code, data, n_in)
+            return self.keep(instance, Text(text, depth=1))
         if op.startswith("net"):
             raise NotImplementedError(f"source targets do not print the operation {op!r}")
         if context:

@@ -142,8 +142,8 @@ class _Writer:
         if op not in ("net", "net_jac", "net_hess"):
             raise NotImplementedError(f"source targets do not print the operation {op!r}")
         assert isinstance(data, tuple)
-        subscript = "".join(f"[{i}]" for i in data)
-        self.keep(node, Text(f"{self.texts[args[0]].code}[{len(data) - 1}]{subscript}", depth=1))
+        n_in = len(self.graph.args[args[0]])
+        self.keep(node, Text(self.printer.projection(self.texts[args[0]].code, data, n_in), depth=1))
 
 
 def network_orders(graph: Graph, nodes: Sequence[int]) -> dict[int, int]:

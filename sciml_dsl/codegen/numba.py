@@ -49,7 +49,14 @@ class NumbaPrinter(Printer):
         return self.choose(text, Text("1.0"), Text("0.0"))
 
     def network(self, name: str, k: int, inputs: Sequence[str], order: int) -> str:
-        return f"{name}(p, np.array([{', '.join(inputs)}]), {order})"
+        comma = "," if len(inputs) == 1 else ""
+        return f"{name}(p, ({', '.join(inputs)}{comma}), {order})"
+
+    def projection(self, call: str, indices: tuple[int, ...], n_in: int) -> str:
+        column = (0, 1, 1 + n_in)[len(indices) - 1]
+        for k, j in enumerate(reversed(indices[1:])):
+            column += j * n_in**k
+        return f"{call}[{indices[0]}, {column}]"
 
 
 def source(model: Model) -> str:
@@ -95,6 +102,8 @@ def _function(program: Program, routine: Routine, printer: Printer) -> list[str]
     body = write(program.system.graph, nodes, printer, program.fresh_names())
     arguments = "p" if routine.timeless else "t, u, p"
     lines = ["", "", NJIT, f"def {routine.name}_into({arguments}, out):", f'    """{routine.doc}"""']
+    if body.networks and not routine.timeless:
+        lines.append("    t = float(t)")
     lines += layout.indented(f"{program.names.leaves[kind, i]} = {printer.leaf(kind, i)}" for kind, i in body.leaves)
     lines += layout.indented(body.lines)
     if len(routine.entries) < math.prod(routine.shape):
@@ -118,39 +127,40 @@ def _function(program: Program, routine: Routine, printer: Printer) -> list[str]
 _MLP = f'''
 {NJIT}
 def _mlp(widths, activation, w, at, x, order):
-    """(value, Jacobian, Hessian) of a multi-layer perceptron at x, as far as `order` asks.
+    """A multi-layer perceptron at x, whose weights begin at w[at].
 
-    Its weights begin at w[at].  Derivatives are carried along from layer to layer.
+    Gives one row for each output: the value, then its first derivatives by the n inputs if
+    `order` > 0, then its n*n second derivatives if `order` > 1.  A layer's matrix acts on
+    every column alike.
     """
-    n = x.shape[0] if order > 0 else 0
-    m = n if order > 1 else 0
-    value = x
-    jac = np.eye(x.shape[0])[:, :n]
-    hess = np.zeros((x.shape[0], m, m))
+    n = len(x)
+    columns = 1 if order == 0 else 1 + n if order == 1 else 1 + n + n*n
+    rows = np.zeros((n, columns))
+    for i in range(n):
+        rows[i, 0] = x[i]
+        if order > 0:
+            rows[i, 1 + i] = 1.0
     for layer in range(len(widths) - 1):
         n_in, n_out = widths[layer], widths[layer + 1]
         bias = at + n_out*n_in
-        z, dz, ddz = np.zeros(n_out), np.zeros((n_out, n)), np.zeros((n_out, m, m))
+        out = np.zeros((n_out, columns))
         for i in range(n_out):
+            out[i, 0] = w[bias + i]
             for k in range(n_in):
                 weight = w[at + i*n_in + k]
-                z[i] += weight*value[k]
-                for a in range(n):
-                    dz[i, a] += weight*jac[k, a]
-                for a in range(m):
-                    for b in range(m):
-                        ddz[i, a, b] += weight*hess[k, a, b]
-            z[i] += w[bias + i]
+                for c in range(columns):
+                    out[i, c] += weight*rows[k, c]
             if layer + 2 < len(widths):
-                z[i], s1, s2 = activation(z[i])
-                for a in range(m):
-                    for b in range(m):
-                        ddz[i, a, b] = s2*dz[i, a]*dz[i, b] + s1*ddz[i, a, b]
-                for a in range(n):
-                    dz[i, a] *= s1
-        value, jac, hess = z, dz, ddz
+                y, s1, s2 = activation(out[i, 0])
+                out[i, 0] = y
+                for c in range(1 + n, columns):
+                    a, b = divmod(c - 1 - n, n)
+                    out[i, c] = s2*out[i, 1 + a]*out[i, 1 + b] + s1*out[i, c]
+                for c in range(1, min(columns, 1 + n)):
+                    out[i, c] *= s1
+        rows = out
         at = bias + n_out
-    return value, jac, hess
+    return rows
 '''
 
 
@@ -167,7 +177,7 @@ def _networks(program: Program) -> list[str]:
             "",
             NJIT,
             f"def {name}(p, x, order):",
-            f'    """Network {layout.text(net.name)}: (outputs, Jacobian, Hessian) at the inputs x, up to `order`."""',
+            f'    """Network {layout.text(net.name)}: see _mlp."""',
             f"    return _mlp({net.sizes}, _{net.activation}, p, {at}, x, order)",
         ]
     return lines

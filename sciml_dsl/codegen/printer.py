@@ -87,6 +87,10 @@ class Printer:
         comma = "," if len(inputs) == 1 else ""
         return f"{name}(w, ({', '.join(inputs)}{comma}), {order})"
 
+    def projection(self, call: str, indices: tuple[int, ...], n_in: int) -> str:
+        """One number of a network's call: (output), (output, input) or (output, input, input)."""
+        return f"{call}[{len(indices) - 1}]" + "".join(f"[{i}]" for i in indices)
+
     def guard(self, text: Text) -> str:
         """The code of a value that may turn out not to be needed: it must not raise."""
         return text.code
