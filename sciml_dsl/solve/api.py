@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ..model.model import Model
 
 Floats = NDArray[np.float64]
+_DENSE_STATES = 200  # with more, interpolants are made when `sol(t)` asks for them: they are five times the output
 
 
 def solve(
@@ -106,7 +107,16 @@ def solve(
     }
     began = perf_counter()
     trajectory = integrator.run(
-        start, values, t0, t1, saveat=times, s0=s0, columns=columns, save_steps=every_step, dense=every_step, **options
+        start,
+        values,
+        t0,
+        t1,
+        saveat=times,
+        s0=s0,
+        columns=columns,
+        save_steps=every_step,
+        dense=every_step and start.size <= _DENSE_STATES,
+        **options,
     )
     seconds = perf_counter() - began
     return Solution(

@@ -13,9 +13,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from .call import call
+from .compiled import inner
 
 SAFETY = 0.9
 LOG_SAFETY = float(np.log(0.9))
@@ -28,20 +28,20 @@ BETA_IMPLICIT = 0.0
 GROW_IMPLICIT = 6.0
 
 
-@njit(error_model="numpy", forceinline=True)
+@inner(inline=True)
 def growth(log_error: float, log_previous: float, beta: float, largest: float) -> float:
     """Factor for the next step after an accepted one."""
     factor = np.exp(LOG_SAFETY - (EXPONENT - 0.75 * beta) * log_error + beta * log_previous)
     return float(min(largest, max(SHRINK, factor)))
 
 
-@njit(error_model="numpy", forceinline=True)
+@inner(inline=True)
 def reduction(log_error: float) -> float:
     """Factor for the repetition of a rejected step."""
     return float(max(SHRINK, min(SAFETY, np.exp(LOG_SAFETY - EXPONENT * log_error))))
 
 
-@njit(error_model="numpy")
+@inner()
 def first_step(
     f: int, t: float, u: Any, p: Any, sign: float, longest: float, rtol: Any, atol: Any, g: Any, k: Any
 ) -> float:

@@ -9,18 +9,19 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from .compiled import inner
 
-@njit(error_model="numpy", fastmath={"contract"})
+
+@inner("contract")
 def evaluate_step(poly: Any, theta: float, out: Any) -> None:
     """The polynomial of one step at `theta`, into `out` (n)."""
     for i in range(out.size):
         out[i] = poly[0, i] + theta * (poly[1, i] + theta * (poly[2, i] + theta * (poly[3, i] + theta * poly[4, i])))
 
 
-@njit(error_model="numpy", fastmath={"contract"})
+@inner("contract")
 def evaluate_into(poly: Any, theta: float, out: Any, row: int) -> None:
     """The same, into one row of a matrix."""
     for i in range(out.shape[1]):

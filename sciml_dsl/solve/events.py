@@ -14,9 +14,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from .call import call
+from .compiled import inner
 from .dense import evaluate_step
 from .forward import jump
 
@@ -36,13 +36,13 @@ CHATTERING = 2
 NOT_FINITE = 3
 
 
-@njit(error_model="numpy", forceinline=True)
+@inner(inline=True)
 def same_time(a: float, b: float) -> bool:
     """Whether two times differ by rounding only."""
     return a == b or abs(a - b) < 1.8e-15 * max(abs(a), abs(b))
 
 
-@njit(error_model="numpy")
+@inner()
 def locate(
     roots: int, t: float, h: float, p: Any, poly: Any, which: int,
     a: float, ga: float, b: float, gb: float, u: Any, g: Any,
@@ -82,7 +82,7 @@ def locate(
     return b
 
 
-@njit(error_model="numpy")
+@inner()
 def first_root(
     roots: int, t: float, h: float, p: Any, poly: Any, armed: Any, last: Any, scale: Any, u: Any, g: Any, fired: Any
 ) -> float:
@@ -130,7 +130,7 @@ def first_root(
     return found
 
 
-@njit(error_model="numpy")
+@inner()
 def fire(
     fn: Any,
     head: int,
@@ -207,7 +207,7 @@ def fire(
     return CHATTERING, logged
 
 
-@njit(error_model="numpy")
+@inner()
 def next_times(info: Any, schedule: Any, t: float, upcoming: Any, count: Any) -> bool:
     """Set the first occurrence of each timed event at or after `t`; False if a schedule is invalid.
 
@@ -236,7 +236,7 @@ def next_times(info: Any, schedule: Any, t: float, upcoming: Any, count: Any) ->
     return True
 
 
-@njit(error_model="numpy")
+@inner()
 def occurrence(schedule: Any, j: int, number: int) -> float:
     """Time of one occurrence of a timed event, infinite after its last."""
     first = schedule[4 * j]
@@ -250,7 +250,7 @@ def occurrence(schedule: Any, j: int, number: int) -> float:
     return float(time)
 
 
-@njit(error_model="numpy")
+@inner()
 def collect_due(info: Any, schedule: Any, t: float, upcoming: Any, count: Any, due: Any) -> bool:
     """Mark in `due` the timed events of time `t` and move each to its next occurrence."""
     any_due = False

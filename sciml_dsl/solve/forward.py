@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit
+from .compiled import inner
 
 
-@njit(error_model="numpy", fastmath={"contract"})
+@inner("contract")
 def derivative_columns(buffer: Any, n: int, columns: Any, s: Any, out: Any, row: int) -> None:
     """`out[row]` = J s + Jp[:, columns], where `buffer` holds f (n), J (n, n), Jp (n, n_params)."""
     m = columns.size
@@ -30,7 +30,7 @@ def derivative_columns(buffer: Any, n: int, columns: Any, s: Any, out: Any, row:
                     out[row, base + c] += a * s[j * m + c]
 
 
-@njit(error_model="numpy", fastmath={"contract"})
+@inner("contract")
 def add_second_order(buffer: Any, n: int, columns: Any, s: Any, out: Any, row: int) -> None:
     """`out[row]` += dJ s + dJp[:, columns], where `buffer` holds dJ (n, n), dJp (n, n_params)."""
     m = columns.size
@@ -49,7 +49,7 @@ def add_second_order(buffer: Any, n: int, columns: Any, s: Any, out: Any, row: i
                     out[row, base + c] += a * s[j * m + c]
 
 
-@njit(error_model="numpy")
+@inner()
 def jump(buffer: Any, n: int, columns: Any, before: Any, after: Any, s: Any, work: Any) -> None:
     """Carry `s` (n, m) across an event, in place.
 

@@ -23,6 +23,7 @@ import numpy as np
 from numba import float64, int64, njit
 
 from .call import call
+from .compiled import inner
 from .control import LOG_SMALLEST
 from .events import KIND_WHEN, ROUNDS, collect_due, next_times, same_time
 from .loop import (
@@ -65,7 +66,8 @@ _TERMINATED = int(Status.TERMINATED)
 _NONFINITE = int(Status.NONFINITE)
 _INVALID = int(Status.EVENT_INVALID)
 _COMPILED = (
-    "call", "control", "dense", "events", "forward", "kernel", "linear", "loop", "status", "stiffness", "storage",
+    "call", "compiled", "control", "dense", "events", "forward",
+    "kernel", "linear", "loop", "status", "stiffness", "storage",
 )  # fmt: skip
 
 
@@ -82,7 +84,7 @@ def _source_digest() -> int:
     return int.from_bytes(digest.digest()[:6], "little")
 
 
-@njit(error_model="numpy")
+@inner()
 def _new_columns(n: int, n_params: int, s0: Any, m: int) -> Columns:
     if m == 0:
         nothing, no_rows = np.empty(0), np.empty((8, 0))
@@ -101,7 +103,7 @@ def _new_columns(n: int, n_params: int, s0: Any, m: int) -> Columns:
     )
 
 
-@njit(error_model="numpy")
+@inner()
 def _new_events(info: Any, n: int, n_params: int, m: int) -> Events:
     n_events = info.size // 2
     if n_events == 0:
@@ -131,7 +133,7 @@ def _new_events(info: Any, n: int, n_params: int, m: int) -> Events:
     )
 
 
-@njit(error_model="numpy")
+@inner()
 def _begin(
     problem: Problem, x: Explicit, columns: Columns, events: Events, out: Output, reals: Any, counts: Any
 ) -> int:

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit
+from .compiled import inner
 
 SMALL = 16
 
 
-@njit(error_model="numpy", fastmath={"contract"})
+@inner("contract")
 def factorise(a: Any, pivots: Any) -> bool:
     """Replace `a` (n, n) by its L and U; `pivots` (n) gets the row exchanges.  False if singular.
 
@@ -50,7 +50,7 @@ def factorise(a: Any, pivots: Any) -> bool:
     return True
 
 
-@njit(error_model="numpy", fastmath={"contract", "reassoc"})
+@inner("contract", "reassoc")
 def _dot(a: Any, i: int, b: Any, row: int, first: int, last: int) -> float:
     total = 0.0
     for j in range(first, last):
@@ -58,7 +58,7 @@ def _dot(a: Any, i: int, b: Any, row: int, first: int, last: int) -> float:
     return total
 
 
-@njit(error_model="numpy", fastmath={"contract"})
+@inner("contract")
 def solve_row(a: Any, pivots: Any, b: Any, row: int) -> None:
     """Solve in place for the right-hand side `b[row]` (n)."""
     n = a.shape[0]
@@ -86,7 +86,7 @@ def solve_row(a: Any, pivots: Any, b: Any, row: int) -> None:
         b[row, i] = total * a[i, i]
 
 
-@njit(error_model="numpy", fastmath={"contract"})
+@inner("contract")
 def solve_columns(a: Any, pivots: Any, b: Any, row: int, m: int) -> None:
     """Solve in place for the m right-hand sides in `b[row]`, an (n, m) matrix kept flat."""
     n = a.shape[0]

@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from .call import call
+from .compiled import inner
 from .control import (
     BETA_EXPLICIT,
     BETA_IMPLICIT,
@@ -90,7 +90,7 @@ _rodas_error = rodas5p.error
 _rodas_poly = rodas5p.interpolant
 
 
-@njit(error_model="numpy")
+@inner()
 def all_finite(a: Any) -> bool:
     """Whether a vector has neither NaN nor infinity."""
     finite = True
@@ -99,7 +99,7 @@ def all_finite(a: Any) -> bool:
     return finite
 
 
-@njit(error_model="numpy")
+@inner()
 def status_of(code: int) -> int:
     """The status that belongs to what `events.fire` returned."""
     if code == CONTINUE:
@@ -109,7 +109,7 @@ def status_of(code: int) -> int:
     return _NONFINITE if code == NOT_FINITE else _CHATTERING
 
 
-@njit(error_model="numpy")
+@inner()
 def fire_due(problem: Problem, x: Explicit, columns: Columns, events: Events, t: float, logged: int) -> Any:
     """Apply the events in `events.due` to the state at `t`; returns (code, logged)."""
     return fire(
@@ -119,7 +119,7 @@ def fire_due(problem: Problem, x: Explicit, columns: Columns, events: Events, t:
     )  # fmt: skip
 
 
-@njit(error_model="numpy")
+@inner()
 def failure(u: Any, largest0: float, not_finite: bool) -> int:
     """Why the step size vanished."""
     largest = 0.0
@@ -130,7 +130,7 @@ def failure(u: Any, largest0: float, not_finite: bool) -> int:
     return _NONFINITE if not_finite else _DT_TOO_SMALL
 
 
-@njit(error_model="numpy")
+@inner()
 def advance(
     problem: Problem, x: Explicit, implicit: Implicit, columns: Columns, events: Events, out: Output,
     reals: Any, counts: Any,

@@ -16,7 +16,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from .compiled import inner
 
 STIFF_AT = 2.0  # |h lambda| that may mean "limited by stability"; Tsit5 is stable to 3.5
 STIFF_STEPS = 8
@@ -26,13 +27,13 @@ TRIAL_STEPS = 6
 PATIENCE_LIMIT = 1000
 
 
-@njit(error_model="numpy")
+@inner()
 def worthwhile(n: int) -> float:
     """How much longer implicit steps must be to pay: about what one costs in explicit ones."""
     return 3.0 + 0.1 * n
 
 
-@njit(error_model="numpy", fastmath={"contract"})
+@inner("contract")
 def dominant_eigenvalue(jacobian: Any, vector: Any, work: Any) -> float:
     """Modulus of the dominant eigenvalue by one step of power iteration; `vector` is moved along."""
     n = vector.size

@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
+
+from .compiled import inner
 
 
 class Problem(NamedTuple):
@@ -96,7 +97,7 @@ class Output(NamedTuple):
     record_k: Any
 
 
-@njit(error_model="numpy")
+@inner()
 def put_row(out: Output, row: int, t: float, u: Any, s: Any) -> None:
     """Write one row of results."""
     out.t[row] = t
@@ -106,7 +107,7 @@ def put_row(out: Output, row: int, t: float, u: Any, s: Any) -> None:
         out.s[row, i] = s[i]
 
 
-@njit(error_model="numpy")
+@inner()
 def put_step(
     out: Output, step: int, t: float, h: float, u: Any, k: Any, poly: Any, keep_dense: bool, record: bool
 ) -> None:
@@ -126,14 +127,14 @@ def put_step(
                 out.record_k[step, j, i] = k[j, i]
 
 
-@njit
+@inner()
 def _copy(a: Any, b: Any) -> None:
     source, target = a.reshape(-1), b.reshape(-1)
     for i in range(source.size):
         target[i] = source[i]
 
 
-@njit
+@inner()
 def more_rows(out: Output) -> Output:
     """The same with room for twice as many rows."""
     size = 2 * out.t.size + 8
@@ -144,7 +145,7 @@ def more_rows(out: Output) -> Output:
     return Output(t, u, s, out.starts, out.lengths, out.polys, out.record_u, out.record_k)
 
 
-@njit
+@inner()
 def more_steps(out: Output) -> Output:
     """The same with room for twice as many steps."""
     size = 2 * out.starts.size + 8
@@ -161,7 +162,7 @@ def more_steps(out: Output) -> Output:
     return Output(out.t, out.u, out.s, starts, lengths, polys, record_u, record_k)
 
 
-@njit
+@inner()
 def more_log(events: Events, room: int) -> Events:
     """The same with room for more fired events."""
     size = 2 * events.log_t.size + room
@@ -186,7 +187,7 @@ def more_log(events: Events, room: int) -> Events:
     )
 
 
-@njit
+@inner()
 def new_implicit(n: int) -> Implicit:
     """Room for Rosenbrock steps of size `n` (0 for none)."""
     if n == 0:

@@ -17,9 +17,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from ..call import call, call_along
+from ..compiled import inner
 from ..forward import add_second_order, derivative_columns
 from ..linear import factorise, solve_columns, solve_row
 
@@ -113,7 +113,7 @@ H = np.array(
 )
 
 
-@njit(error_model="numpy", fastmath={"contract"})
+@inner("contract")
 def factorise_shifted(jacobian: Any, h: float, w: Any, pivots: Any) -> bool:
     """LU factors of I/(h gamma) - J in `w` (n, n); False if singular."""
     n = w.shape[0]
@@ -125,7 +125,7 @@ def factorise_shifted(jacobian: Any, h: float, w: Any, pivots: Any) -> bool:
     return bool(factorise(w, pivots))
 
 
-@njit(error_model="numpy", fastmath={"contract"}, forceinline=True)
+@inner("contract", inline=True)
 def step(
     f: int, t: float, h: float, u: Any, p: Any, slopes: Any, ft: Any, w: Any, pivots: Any, k: Any, g: Any, unew: Any
 ) -> None:
@@ -190,7 +190,7 @@ def step(
         unew[i] = g[i] + k[STAGES - 1, i]
 
 
-@njit(error_model="numpy", fastmath={"contract", "reassoc"})
+@inner("contract", "reassoc")
 def error(u: Any, unew: Any, k: Any, rtol: Any, atol: Any) -> float:
     """Root mean square of the local error over its tolerance."""
     n = u.size
@@ -201,7 +201,7 @@ def error(u: Any, unew: Any, k: Any, rtol: Any, atol: Any) -> float:
     return float(np.sqrt(total / n))
 
 
-@njit(error_model="numpy", fastmath={"contract"})
+@inner("contract")
 def interpolant(u: Any, unew: Any, k: Any, poly: Any) -> None:
     """Coefficients (5, n) of u(t + theta h) = sum_q poly[q] theta**q."""
     for i in range(u.size):
@@ -219,7 +219,7 @@ def interpolant(u: Any, unew: Any, k: Any, poly: Any) -> None:
         poly[4, i] = -z
 
 
-@njit(error_model="numpy", fastmath={"contract"})
+@inner("contract")
 def step_with_sensitivities(
     fjp: int,
     djp: int,

@@ -15,9 +15,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from ..call import call
+from ..compiled import inner
 from ..forward import derivative_columns
 
 ORDER = 5
@@ -63,7 +63,7 @@ NODES = np.array(C)
 INTERPOLANT = _matrix(tuple((0.0, *d) if len(d) == 3 else d for d in (D1, D2, D3, D4, D5, D6, D7)), 4)
 
 
-@njit(error_model="numpy", fastmath={"contract"}, forceinline=True)
+@inner("contract", inline=True)
 def step(f: int, t: float, h: float, u: Any, p: Any, k: Any, g: Any, unew: Any) -> None:
     """One step of size `h` from (t, u): fills rows 1..6 of `k`, `g` and `unew`."""
     n = u.size
@@ -89,7 +89,7 @@ def step(f: int, t: float, h: float, u: Any, p: Any, k: Any, g: Any, unew: Any) 
     call(f, t + h, unew, p, k, 6 * n)
 
 
-@njit(error_model="numpy", fastmath={"contract", "reassoc"}, forceinline=True)
+@inner("contract", "reassoc", inline=True)
 def error(h: float, u: Any, unew: Any, k: Any, rtol: Any, atol: Any) -> float:
     """Root mean square of the local error over its tolerance."""
     n = u.size
@@ -109,7 +109,7 @@ def error(h: float, u: Any, unew: Any, k: Any, rtol: Any, atol: Any) -> float:
     return float(np.sqrt(total / n))
 
 
-@njit(error_model="numpy", fastmath={"contract", "reassoc"}, forceinline=True)
+@inner("contract", "reassoc", inline=True)
 def stiffness(h: float, k: Any, g: Any, unew: Any, rtol: Any, atol: Any) -> float:
     """|h| times an estimate of the dominant eigenvalue, from two stages at t + h.
 
@@ -129,7 +129,7 @@ def stiffness(h: float, k: Any, g: Any, unew: Any, rtol: Any, atol: Any) -> floa
     return 0.0
 
 
-@njit(error_model="numpy", fastmath={"contract"})
+@inner("contract")
 def interpolant(h: float, u: Any, k: Any, poly: Any) -> None:
     """Coefficients (5, n) of u(t + theta h) = sum_q poly[q] theta**q."""
     for i in range(u.size):
@@ -141,7 +141,7 @@ def interpolant(h: float, u: Any, k: Any, poly: Any) -> None:
         poly[4, i] = h * (D1[3] * k1 + D2[2] * k2 + D3[2] * k3 + D4[2] * k4 + D5[2] * k5 + D6[2] * k6 + D7[2] * k7)
 
 
-@njit(error_model="numpy", fastmath={"contract"})
+@inner("contract")
 def step_with_sensitivities(
     fjp: int,
     t: float,
