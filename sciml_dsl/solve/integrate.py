@@ -107,7 +107,7 @@ class Integrator:
     ... def decay(t, u, p, du):
     ...     du[0] = -p[0] * u[0]
     >>> integrator = Integrator(NativeFunctions(n=1, n_params=1, f=decay.address, keepalive=decay))
-    >>> round(integrator.run(np.ones(1), np.ones(1), 0.0, 1.0).u_end[0], 6)
+    >>> round(float(integrator.run(np.ones(1), np.ones(1), 0.0, 1.0).u_end[0]), 6)
     0.367879
     """
 
