@@ -197,21 +197,20 @@ class Module:
         weights_at: int,
     ) -> None:
         graph = self.system.graph
-        items: list[tuple[int, int | None]] = [(n, None) for n in work]
         position = {n: i for i, n in enumerate(work)}
         # store an output right behind its value, so that it need not travel
         behind: dict[int, list[int]] = {}
         leaves_out: list[tuple[int, int]] = []
-        for slot, node in pairs:
+        for place, node in pairs:
             if node in position:
-                behind.setdefault(node, []).append(slot)
+                behind.setdefault(node, []).append(place)
             else:
-                leaves_out.append((slot, node))
-        items = []
+                leaves_out.append((place, node))
+        items: list[tuple[int, int | None]] = []
         for n in work:
             items.append((n, None))
-            items += [(n, slot) for slot in behind.get(n, ())]
-        items += [(node, slot) for slot, node in leaves_out]
+            items += [(n, place) for place in behind.get(n, ())]
+        items += [(node, place) for place, node in leaves_out]
         chunks = [items[i : i + CHUNK] for i in range(0, len(items), CHUNK)]
         made_in: dict[int, int] = {}
         for c, chunk in enumerate(chunks):
@@ -222,14 +221,15 @@ class Module:
         at = sum(size for _, size in buffers.values())
         for c, chunk in enumerate(chunks):
             for n, slot in chunk:
-                for a in (n,) if slot is not None else graph.args[n]:
+                used = (n,) if slot is not None else graph.args[n]
+                for a in used:
                     if made_in.get(a, c) != c and a not in travels and graph.op[a] not in ("netcall", "net_vjp"):
                         travels[a] = at
                         at += 1
         calls = []
         for c, chunk in enumerate(chunks):
             body = _Straight(self, buffers, weights_at)
-            body.imported = {n: slot for n, slot in travels.items() if made_in[n] != c}
+            body.imported = {n: seat for n, seat in travels.items() if made_in[n] != c}
             for n, slot in chunk:
                 if slot is None:
                     body.node(n)

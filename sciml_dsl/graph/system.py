@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from ..model.spec import Network
 from .derivatives import Sparse, gradient, jvp, sparse_jacobian, vjp
@@ -49,7 +50,7 @@ class System:
     observables: tuple[int, ...]
     initial: tuple[int | None, ...]
     events: tuple[EventNodes, ...] = ()
-    _memory: dict[str, object] = field(default_factory=dict, repr=False)
+    _memory: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     @property
     def n(self) -> int:

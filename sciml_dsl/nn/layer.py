@@ -1,0 +1,366 @@
+"""A model as a `torch.nn.Module`: solved natively, differentiable in torch.
+
+`layer(model, saveat)` integrates with the compiled kernel on the CPU and gives
+torch the exact derivatives of the steps that were taken, by forward sensitivities
+or the discrete adjoint of Tsit5.  No Python runs inside a solve.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from ..codegen.native import functions
+from ..errors import (
+    InputError,
+    MissingValueError,
+    NonFiniteError,
+    SolveError,
+    UnknownNameError,
+    UnsupportedError,
+    suggest,
+)
+from ..sensitivity.discrete import reverse
+from ..solve.integrate import EMPTY, NO_COLUMNS, Integrator, Trajectory, method_number, vector
+from ..solve.observe import observe
+from ..solve.status import Status
+from . import networks as mlp
+
+if TYPE_CHECKING:
+    from ..model.model import Model
+
+SENSITIVITIES = ("forward", "discrete_adjoint", "auto")
+PLANNED = ("interpolating_adjoint", "backsolve_adjoint", "quadrature_adjoint")
+FORWARD_COLUMNS = 40
+"""Up to so many parameters and initial values "auto" takes forward sensitivities."""
+
+Values = torch.Tensor | Mapping[str, Any] | Sequence[float] | None
+
+
+class SolveLayer(torch.nn.Module):
+    """The solution of a model at fixed times, as a function of initial values, parameters and weights.
+
+    Attributes
+    ----------
+    p: `torch.nn.Parameter` (np,), the model's parameters in order, from its defaults
+        (NaN where it has none: pass them).
+    networks: `ModuleDict`, for each network an ordinary `torch.nn.Sequential`; its
+        weights are what is trained.  `load_state_dict`, optimisers and `nn.utils` work
+        as always; `to_model()` carries the values back into a `Model`.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        saveat: Any,
+        *,
+        method: str = "auto",
+        rtol: float = 1e-6,
+        atol: float = 1e-9,
+        sensitivity: str = "auto",
+        max_steps: int = 100_000,
+        t0: float | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.saveat = _times(saveat, t0)
+        self.t0 = float(self.saveat[0]) if t0 is None else float(t0)
+        self.sensitivity, self.method = _choose(model, sensitivity, method)
+        self.rtol, self.atol, self.max_steps = rtol, atol, max_steps
+        values = [math.nan if q.default is None else q.default for q in model.spec.parameters]
+        self.p = torch.nn.Parameter(torch.tensor(values, dtype=torch.float64))
+        own = dict(model.spec.weights)
+        self.networks = torch.nn.ModuleDict(
+            {
+                _key(net.name): mlp.build(net, own.get(net.name), seed=seed + k)
+                for k, net in enumerate(model.spec.networks)
+            }
+        )
+
+    def forward(self, u0: Values = None, p: Values = None) -> torch.Tensor:
+        """States at `saveat`: (T, n), or (B, T, n) if `u0` or `p` is a batch.
+
+        Arguments
+        ---------
+        u0: (n,) or (B, n), or a mapping of some names to numbers or tensors; default the
+            model's own initial values, which may depend on `p`.
+        p: (np,) or (B, np), or a mapping; default the layer's `p`.
+
+        Results have the type and device of `u0` (else `p`); the integration itself
+        is in double precision on the CPU.
+
+        Raises
+        ------
+        SolveError: an integration failed; the message says which of the batch and where.
+        InputError: a shape, name or number does not fit.
+        """
+        model = self.model
+        parameters = _merge(p, self.p, model.parameters, "p")
+        weights = [w.reshape(-1).to(torch.float64) for net in self.networks.values() for w in net.parameters()]
+        like = u0 if isinstance(u0, torch.Tensor) else p if isinstance(p, torch.Tensor) else self.p
+        start = self._start(u0, parameters)
+        batch = {v.shape[0] for v in (parameters, start) if v is not None and v.dim() == 2}
+        if len(batch) > 1:
+            raise InputError(f"u0 and p have different batch sizes: {sorted(batch)}")
+        everything = parameters.to("cpu", torch.float64)
+        if weights:
+            tail = torch.cat([w.to("cpu") for w in weights])
+            everything = torch.cat([everything, tail.expand(*everything.shape[:-1], -1)], dim=-1)
+        initial = torch.full((len(model.states),), math.nan, dtype=torch.float64) if start is None else start
+        initial = initial.to("cpu", torch.float64)
+        if batch:
+            size = batch.pop()
+            initial = initial.expand(size, -1) if initial.dim() == 1 else initial
+            everything = everything.expand(size, -1) if everything.dim() == 1 else everything
+        result: torch.Tensor = _Solve.apply(initial, everything, self)  # type: ignore[no-untyped-call]
+        return result.to(like.device, like.dtype if like.is_floating_point() else torch.float64)
+
+    def _start(self, u0: Values, parameters: torch.Tensor) -> torch.Tensor | None:
+        """Given initial values; NaN where the model's own holds; None if none are given."""
+        if u0 is None:
+            return None
+        count = len(self.model.states)
+        nothing = torch.full((count,), math.nan, dtype=torch.float64, device=parameters.device)
+        return _merge(u0, nothing, self.model.states, "u0")
+
+    def to_model(self) -> Model:
+        """The model with the layer's parameters and weights as its own."""
+        numbers = self.p.detach().cpu().numpy()
+        known = {name: float(v) for name, v in zip(self.model.parameters, numbers, strict=True) if math.isfinite(v)}
+        weights = {net.name: mlp.flatten(self.networks[_key(net.name)]) for net in self.model.spec.networks}
+        return self.model.with_parameters(known).with_weights(weights)
+
+    def load_network(self, name: str, module: torch.nn.Module) -> None:
+        """Use an ordinary torch module of the declared layers as network `name` (shared, not copied).
+
+        Raises InputError where it does not compute what the model declares.
+        """
+        net = next((net for net in self.model.spec.networks if net.name == name), None)
+        if net is None:
+            hint = suggest(name, self.model.networks) or f"networks are {', '.join(self.model.networks) or 'none'}"
+            raise UnknownNameError(f"the model has no network `{name}`; {hint}")
+        mlp.check(net, module)
+        self.networks[_key(name)] = module
+
+
+def layer(model: Model, saveat: Any, **options: Any) -> SolveLayer:
+    """The solution of a model at the times `saveat` as a differentiable `torch.nn.Module`.
+
+    Arguments
+    ---------
+    saveat: times (T,), increasing or decreasing; the first is where the initial values
+        hold unless `t0` says otherwise.
+    method: "auto", "tsit5" or "rodas5p"; the adjoint always takes Tsit5.
+    rtol, atol: tolerances of the solver, default 1e-6 and 1e-9.
+    sensitivity: "forward" (all methods, through events; not for network weights),
+        "discrete_adjoint" (Tsit5; any number of parameters and weights; no events), or
+        "auto": the adjoint where there are weights or more than 40 parameters.
+    max_steps: attempted steps before a solve counts as failed.
+    t0: time of the initial values; default the first of `saveat`.
+    seed: of the initial weights of networks for which the model has none.
+
+    Returns
+    -------
+    SolveLayer: `layer(u0=None, p=None) -> (T, n)` or `(B, T, n)`.
+
+    Example
+    -------
+    >>> import torch, sciml_dsl as sd
+    >>> m = sd.model("x' = -k*x; x(0) = 1; param k = 0.5")
+    >>> solve = m.layer([0.0, 1.0, 2.0], rtol=1e-9, atol=1e-12)
+    >>> solve()[-1, 0].backward()
+    >>> round(float(solve.p.grad[0]), 6)  # d/dk exp(-2k)
+    -0.735759
+    """
+    return SolveLayer(model, saveat, **options)
+
+
+class _Solve(torch.autograd.Function):
+    """(u0 or NaN (n) or (B, n), p with weights) -> states, with native derivatives."""
+
+    @staticmethod
+    def forward(ctx: Any, u0: torch.Tensor, p: torch.Tensor, owner: SolveLayer) -> torch.Tensor:
+        single = u0.dim() == 1 and p.dim() == 1
+        starts = np.atleast_2d(u0.detach().numpy())
+        values = np.atleast_2d(p.detach().numpy())
+        wanted = ctx.needs_input_grad[0] or ctx.needs_input_grad[1]
+        pairs = enumerate(zip(starts, values, strict=True))
+        runs = [_run(owner, start, value, wanted, k, not single) for k, (start, value) in pairs]
+        ctx.owner, ctx.runs, ctx.single = owner, runs, single
+        out = torch.from_numpy(np.stack([run.trajectory.u for run in runs]))
+        return out[0] if single else out
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[Any, ...]:
+        cotangents = grad.detach().to(torch.float64).numpy()
+        cotangents = cotangents[None] if ctx.single else cotangents
+        pairs = [run.pull(ctx.owner, np.ascontiguousarray(c)) for run, c in zip(ctx.runs, cotangents, strict=True)]
+        du0 = torch.from_numpy(np.stack([a for a, _ in pairs]))
+        dp = torch.from_numpy(np.stack([b for _, b in pairs]))
+        return (du0[0], dp[0], None) if ctx.single else (du0, dp, None)
+
+
+class _Run:
+    """One integration and what its reverse sweep needs."""
+
+    def __init__(self, trajectory: Trajectory, p: Any, own: Any, slope: Any) -> None:
+        self.trajectory, self.p = trajectory, p
+        self.own = own  # states whose initial value is the model's
+        self.slope = slope  # d(initial)/dp (n, np)
+
+    def pull(self, owner: SolveLayer, cotangent: Any) -> tuple[Any, Any]:
+        """Cotangents of (u0, p) from those of the states (T, n)."""
+        n, trajectory = cotangent.shape[1], self.trajectory
+        native = functions(owner.model)
+        out = np.zeros(n + self.p.size)
+        if owner.sensitivity == "forward":
+            columns = trajectory.s.reshape(cotangent.shape[0], n, -1)
+            flat = np.einsum("tn,tnk->k", cotangent, columns)
+            out[:n], out[n : n + native.n_params] = flat[:n], flat[n:]
+        else:
+            vjp = functions(owner.model, adjoint=True).vjp
+            out = reverse(
+                vjp, n, self.p, trajectory.times, trajectory.states, trajectory.record_k, owner.saveat, cotangent
+            )
+        du0, dp = out[:n].copy(), out[n:].copy()
+        if owner.sensitivity != "forward":  # forward columns of parameters already hold this path
+            dp[: native.n_params] += (du0 * self.own) @ self.slope
+        du0[self.own] = 0.0
+        if not (np.isfinite(du0).all() and np.isfinite(dp).all()):
+            raise NonFiniteError("the gradient of a solution became NaN or infinite")
+        return du0, dp
+
+
+def _run(owner: SolveLayer, given: Any, p: Any, wanted: bool, k: int, batched: bool) -> _Run:
+    model = owner.model
+    forward, adjoint = wanted and owner.sensitivity == "forward", wanted and owner.sensitivity == "discrete_adjoint"
+    native = functions(model, forward=forward, adjoint=adjoint)
+    n, n_params = native.n, native.n_params
+    where = f" (number {k} of the batch)" if batched else ""
+    p = vector(p, None, "p")
+    bad = np.flatnonzero(~np.isfinite(p))
+    if bad.size:
+        name = model.parameters[bad[0]] if bad[0] < n_params else "a network weight"
+        raise MissingValueError(f"parameter `{name}` is {p[bad[0]]}{where}\n  hint: give it a default or pass p")
+    initial = observe(native.initial, n + n * n_params, np.array([owner.t0]), np.zeros((1, n)), p)[0]
+    own = np.isnan(given)
+    start = np.where(own, initial[:n], given)
+    bad = np.flatnonzero(~np.isfinite(start))
+    if bad.size:
+        raise MissingValueError(
+            f"state `{model.states[bad[0]]}` has no initial value{where}\n"
+            f"  hint: write {model.states[bad[0]]}(0) = ... in the model or pass u0"
+        )
+    slope = initial[n:].reshape(n, n_params)
+    s0, columns = EMPTY, NO_COLUMNS
+    if forward:
+        s0 = np.hstack([np.eye(n), slope * own[:, None]])
+        columns = np.concatenate([np.full(n, -1), np.arange(n_params)]).astype(np.int64)
+    trajectory = Integrator(native).run(
+        start,
+        p,
+        owner.t0,
+        float(owner.saveat[-1]),
+        method=owner.method,
+        rtol=owner.rtol,
+        atol=owner.atol,
+        saveat=owner.saveat,
+        s0=s0,
+        columns=columns,
+        record=adjoint,
+        max_steps=owner.max_steps,
+    )
+    if not trajectory.ok or trajectory.t.size != owner.saveat.size:
+        raise _failed(owner, trajectory, where)
+    return _Run(trajectory, p, own, slope)
+
+
+def _failed(owner: SolveLayer, trajectory: Trajectory, where: str) -> SolveError:
+    status = Status(trajectory.status)
+    worst = int(np.argmax(np.abs(np.nan_to_num(trajectory.u_end, nan=np.inf))))
+    text = (
+        f"the integration{where} ended with status {status.name.lower()} at t = {trajectory.t_end:g} of "
+        f"{float(owner.saveat[-1]):g}, where {owner.model.states[worst]} = {trajectory.u_end[worst]:.4g}"
+    )
+    if status == Status.MAX_STEPS and owner.method == "tsit5":
+        text += '\n  hint: the model may be stiff; sensitivity="forward" works with method="auto" and "rodas5p"'
+    return NonFiniteError(text) if status == Status.NONFINITE else SolveError(text)
+
+
+def _times(saveat: Any, t0: float | None) -> Any:
+    times = vector(saveat.detach().cpu().numpy() if isinstance(saveat, torch.Tensor) else saveat, None, "saveat")
+    ends = times if t0 is None else np.concatenate([[t0], times])
+    steps = np.diff(ends)
+    if times.size == 0 or not np.isfinite(ends).all():
+        raise InputError("saveat must hold at least one time, and no NaN or infinity")
+    if times.size + (t0 is not None) < 2:
+        raise InputError("saveat must hold at least two times (the first is where the initial values hold), or give t0")
+    if not ((steps >= 0).all() or (steps <= 0).all()) or (np.diff(times) == 0).any():
+        raise InputError("saveat must increase (or decrease) from t0 on; use numpy.unique")
+    return np.ascontiguousarray(times)
+
+
+def _choose(model: Model, sensitivity: str, method: str) -> tuple[str, str]:
+    """(sensitivity, method) that fit the model, or an error that says what does."""
+    method_number(method)
+    if sensitivity in PLANNED:
+        raise UnsupportedError(
+            f'sensitivity="{sensitivity}" is not built yet', hint='use "discrete_adjoint" or "forward"'
+        )
+    if sensitivity not in SENSITIVITIES:
+        hint = suggest(str(sensitivity), SENSITIVITIES) or f"choose one of {', '.join(SENSITIVITIES)}"
+        raise UnknownNameError(f"sensitivity `{sensitivity}` is not known; {hint}")
+    spec = model.spec
+    many = len(spec.parameters) + len(spec.states) > FORWARD_COLUMNS
+    if sensitivity == "auto":
+        adjoint = bool(spec.networks) or (many and not spec.events and method != "rodas5p")
+        sensitivity = "discrete_adjoint" if adjoint else "forward"
+    if sensitivity == "discrete_adjoint":
+        if spec.events:
+            raise UnsupportedError(
+                "the discrete adjoint does not cross events yet",
+                hint='use sensitivity="forward" (for models without networks)',
+            )
+        if method == "rodas5p":
+            raise UnsupportedError(
+                "the discrete adjoint is that of Tsit5", hint='use method="tsit5", or sensitivity="forward"'
+            )
+        return sensitivity, "tsit5"
+    if spec.networks:
+        raise UnsupportedError(
+            "network weights have no forward sensitivities", hint='use sensitivity="discrete_adjoint"'
+        )
+    return sensitivity, method
+
+
+def _merge(given: Values, default: torch.Tensor, names: tuple[str, ...], what: str) -> torch.Tensor:
+    """A tensor in the model's order from what the user gave."""
+    if given is None:
+        return default
+    if isinstance(given, Mapping):
+        for key in given:
+            if str(key) not in names:
+                hint = suggest(str(key), names) or f"known are {', '.join(names)}"
+                raise UnknownNameError(f"{what}: `{key}` is not in the model; {hint}")
+        by_name = {str(key): value for key, value in given.items()}
+        parts = [
+            torch.as_tensor(by_name.get(name, default[..., i]), dtype=torch.float64) for i, name in enumerate(names)
+        ]
+        return torch.stack(torch.broadcast_tensors(*parts), dim=-1) if parts else default
+    tensor = given if isinstance(given, torch.Tensor) else torch.as_tensor(given, dtype=torch.float64)
+    if tensor.dim() not in (1, 2) or tensor.shape[-1] != len(names):
+        raise InputError(
+            f"{what} has shape {tuple(tensor.shape)}; expected ({len(names)},) or (B, {len(names)}): {', '.join(names)}"
+        )
+    return tensor
+
+
+def _key(name: str) -> str:
+    """A name torch accepts for a module (no dots, nothing empty)."""
+    return name.replace(".", "_")

@@ -1,0 +1,115 @@
+"""The discrete adjoint of Tsit5: the exact reverse sweep of the steps that were taken.
+
+Takes the record of a forward integration (times, states and stage derivatives of
+every accepted step) and cotangents of the solution at the saved times; gives the
+cotangents of the initial state, the parameters and the network weights.  Step
+sizes are constants of the sweep (Hager, Runge-Kutta methods in optimal control
+and the transformed adjoint system, Numer. Math. 87 (2000) 247-282), so the
+result is the gradient of what was computed, to rounding.  One vector-Jacobian
+product per right-hand-side call of the forward sweep; no Python per step.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from ..solve.call import call_along
+from ..solve.methods.tsit5 import INTERPOLANT, NODES, TABLEAU
+
+
+@njit(cache=True, error_model="numpy", fastmath={"contract"}, nogil=True)
+def reverse(
+    vjp: int,
+    n: int,
+    p: Any,
+    times: Any,
+    states: Any,
+    stages: Any,
+    saved: Any,
+    cotangents: Any,
+) -> Any:
+    """Cotangents (n + len(p)) of (u0, p) from cotangents (T, n) of the states at `saved` (T).
+
+    `times` (m + 1), `states` (m + 1, n), `stages` (m, 7, n) are the record; `saved`
+    runs in the direction of integration and lies within it.
+    """
+    m = times.size - 1
+    width = p.size
+    total = np.zeros(n + width)
+    lam = np.zeros(n)  # cotangent of the state at the end of the step
+    kappa = np.zeros(n)  # cotangent of f there (last stage of this step, first of the next)
+    kbar = np.empty((7, n))
+    before = np.empty(n)
+    point = np.empty(n)
+    out = np.empty(n + width)
+    forwards = m == 0 or times[m] > times[0]
+    last = saved.size - 1
+    for i in range(m - 1, -1, -1):
+        t, h = times[i], times[i + 1] - times[i]
+        for j in range(n):
+            before[j] = 0.0
+        kbar[:, :] = 0.0
+        while last >= 0 and (saved[last] > t if forwards else saved[last] < t):
+            theta = (saved[last] - t) / h
+            if theta >= 1.0:
+                for j in range(n):
+                    lam[j] += cotangents[last, j]
+            else:
+                for j in range(n):
+                    before[j] += cotangents[last, j]
+                for s in range(7):
+                    weight = theta * (
+                        INTERPOLANT[s, 0]
+                        + theta * (INTERPOLANT[s, 1] + theta * (INTERPOLANT[s, 2] + theta * INTERPOLANT[s, 3]))
+                    )
+                    for j in range(n):
+                        kbar[s, j] += h * weight * cotangents[last, j]
+            last -= 1
+        for j in range(n):
+            kappa[j] += kbar[6, j]
+            point[j] = states[i + 1, j]
+        call_along(vjp, times[i + 1], point, p, kappa, out, 0)
+        for j in range(n):
+            lam[j] += out[j]
+        for q in range(width):
+            total[n + q] += out[n + q]
+        for s in range(6):
+            for j in range(n):
+                kbar[s, j] += h * TABLEAU[6, s] * lam[j]
+        for j in range(n):
+            lam[j] += before[j]
+        for s in range(5, 0, -1):
+            for j in range(n):
+                value = states[i, j]
+                for q in range(s):
+                    value += h * TABLEAU[s, q] * stages[i, q, j]
+                point[j] = value
+                kappa[j] = kbar[s, j]
+            call_along(vjp, t + NODES[s] * h, point, p, kappa, out, 0)
+            for j in range(n):
+                lam[j] += out[j]
+            for q in range(s):
+                for j in range(n):
+                    kbar[q, j] += h * TABLEAU[s, q] * out[j]
+            for q in range(width):
+                total[n + q] += out[n + q]
+        for j in range(n):
+            kappa[j] = kbar[0, j]
+    if m > 0:
+        for j in range(n):
+            point[j] = states[0, j]
+        call_along(vjp, times[0], point, p, kappa, out, 0)
+        for j in range(n):
+            lam[j] += out[j]
+        for q in range(width):
+            total[n + q] += out[n + q]
+    while last >= 0:  # saved at the initial time
+        for j in range(n):
+            lam[j] += cotangents[last, j]
+        last -= 1
+    for j in range(n):
+        total[j] = lam[j]
+    return total
