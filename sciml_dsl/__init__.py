@@ -40,11 +40,13 @@ if TYPE_CHECKING:
         UnknownNameError,
         UnsupportedError,
     )
+    from .fit.experiment import Experiment
     from .model.model import Model
 
 __version__ = "0.1.0"
 
 _LAZY = {
+    "Experiment": "fit.experiment",
     "Model": "model.model",
     **dict.fromkeys(
         (
@@ -57,6 +59,7 @@ _LAZY = {
 
 __all__ = [
     "DataError",
+    "Experiment",
     "FitError",
     "InputError",
     "MissingValueError",

@@ -153,9 +153,9 @@ def fit(
     if problem.unknowns.n_weights:
         thetas = spread(problem, starts or 1 + RETRIES, seed)
         tail = problem.n - problem.unknowns.n_weights
-        for k in range(1, len(thetas)):
-            thetas[k, tail:] = unknowns_of(k).start[tail:]
         for k, theta in enumerate(thetas):
+            if k:
+                theta[tail:] = unknowns_of(k).start[tail:]
             run.train(k, theta)
             if run.out_of_time() or (
                 starts is None and run.best is not None and not _explains_poorly(problem, run.best)
