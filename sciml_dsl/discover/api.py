@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,10 @@ if TYPE_CHECKING:
 
 Progress = Callable[[dict[str, Any]], None]
 
+POOR = 0.3
+"""Share of the data's variance that a training may leave before it is tried again, from the beginning on."""
+STRETCHES = (0.1, 0.2, 0.35, 0.5, 0.65, 0.8)
+"""Shares of the rows of that second training."""
 STRETCH = 6
 """Rows of a stretch of data in the first fit of a support."""
 PER_SIZE = 12
@@ -204,20 +209,50 @@ def _train(
         theta = matching.match(problem, theta)
     if problem.model.spec.events:
         return theta, from_networks(problem, theta)
+    message = "training the unknown terms"
+    tell({"stage": "networks", "step": 0, "total": epochs + polish, "loss": None, "message": message})
+    options: dict[str, Any] = {"weight_decay": 1e-5, "deadline": deadline}
     result = train(
         problem,
         theta,
         epochs=epochs,
         polish=polish,
-        weight_decay=1e-5,
-        deadline=deadline,
+        **options,
         progress=lambda step, total, loss: tell(
-            {"stage": "networks", "step": step, "total": total, "loss": loss, "message": "training the unknown terms"}
+            {"stage": "networks", "step": step, "total": total, "loss": loss, "message": message}
         ),
     )
+    if not result.loss < POOR:
+        for share in STRETCHES:  # first the beginning, then more and more of the data
+            part = _first_rows(problem, share)
+            grown = train(part, theta, epochs=epochs // 4 + 1, polish=polish // 4 + 1, **options)
+            theta = grown.theta if math.isfinite(grown.loss) else theta
+            told = {"stage": "networks", "step": 0, "total": None, "loss": grown.loss}
+            tell(told | {"message": f"{message}, first {share:.0%} of the data"})
+        again = train(problem, theta, epochs=epochs, polish=polish, **options)
+        result = again if again.loss < result.loss or not math.isfinite(result.loss) else result
     if not math.isfinite(result.loss):
         return theta, None
     return result.theta, from_networks(problem, result.theta)
+
+
+def _first_rows(problem: Problem, share: float) -> Problem:
+    """The same problem over the first rows of every table."""
+    cut = []
+    for e in problem.experiments:
+        count = max(3, round(share * e.table.t.size))
+        table = replace(e.table, t=e.table.t[:count], values=np.ascontiguousarray(e.table.values[:count]))
+        cut.append(replace(e, table=table, sigma=None if e.sigma is None else e.sigma[:count]))
+    return Problem(
+        problem.model,
+        cut,
+        problem.unknowns,
+        noise=problem.noise,
+        method=problem.method,
+        rtol=problem.rtol,
+        atol=problem.atol,
+        max_steps=problem.max_steps,
+    )
 
 
 def _curves(problem: Problem, theta: Array) -> list[Sample] | None:
@@ -241,7 +276,7 @@ def _stretches(
         known = {model.parameters[i]: v for i, v in experiment.p.items()}
         for first in range(0, table.t.size - 2, STRETCH - 1):
             rows = slice(first, first + STRETCH)
-            measured = np.asarray(table.measured)[rows].any(axis=0)
+            measured: Any = table.measured[rows, :].any(axis=0)
             if not measured.any():
                 continue
             columns = {c: table.values[rows, i] for i, c in enumerate(table.columns) if measured[i]}

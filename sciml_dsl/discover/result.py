@@ -33,7 +33,7 @@ class Discovery:
         spread), `score` (extended Bayesian information criterion, lower is better),
         `delta` (score above the best), `complexity` (fitted constants of the term).
     verdict: "identified", "ambiguous", "not identifiable" or "no term needed".
-    confidence: probability of the formula among the different formulas tried.
+    confidence: probability of the formula among all formulas tried, by their scores.
     message: the reasons for the verdict, in words.
     p, u0: fitted parameters and initial values of the completed model.
     standard_errors: of every fitted constant, by name of the term or parameter.

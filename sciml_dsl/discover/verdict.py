@@ -13,8 +13,8 @@ AMBIGUOUS = "ambiguous"
 NOT_IDENTIFIABLE = "not identifiable"
 NO_TERM = "no term needed"
 
-RIVAL = 6.0
-"""A rival within this difference of the criterion is a rival (exp(-3): twenty to one)."""
+RIVAL = 2 * math.log(10.0)
+"""A different formula within this difference of the criterion is a rival (odds of ten to one)."""
 LOOSE = 0.5
 """A constant whose standard error exceeds this share of it is not determined."""
 PATTERN = 3.5
@@ -39,7 +39,8 @@ def judge(candidates: Sequence[Candidate], hidden: Sequence[str], *, enough: boo
     """
     best = candidates[0]
     rivals = [c for c in candidates[1:] if not _contains(c, best)]
-    weights = [math.exp(-0.5 * min(c.score.value - best.score.value, 700.0)) for c in rivals]
+    others = [c for c in candidates[1:] if c.limit_of is None or set(c.limit_of) != set(best.support)]
+    weights = [math.exp(-0.5 * min(c.score.value - best.score.value, 700.0)) for c in others]
     confidence = 1.0 / (1.0 + sum(weights))
     reasons: list[str] = []
     if not enough:
@@ -87,6 +88,6 @@ def _contains(rival: Candidate, best: Candidate) -> bool:
 
     Such a rival says nothing different: its extra constants just did not pay.
     """
-    if best.support and set(best.support) <= rival.covers:
+    if set(best.support) <= rival.covers:
         return True
     return rival.limit_of is not None and set(rival.limit_of) == set(best.support)

@@ -23,6 +23,7 @@ Floats = NDArray[np.float64]
 
 FIRST_DAMPING = 1e-3  # relative to the squared column norms of the Jacobian
 LARGEST_DAMPING = 1e16
+STEEPEST = 1e100
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +98,7 @@ def levenberg_marquardt(
     if bounded:
         x = np.minimum(np.maximum(x, low), high)
     r, jac = function(x)
-    cost = 0.5 * float(r @ r)
+    cost = _cost(r, jac)
     evaluations, iterations = 1, 0
 
     def end(converged: bool, message: str) -> Minimum:
@@ -145,7 +146,7 @@ def levenberg_marquardt(
             return end(True, "the step vanishes")
         trial_r, trial_jac = function(trial)
         evaluations += 1
-        trial_cost = 0.5 * float(trial_r @ trial_r)
+        trial_cost = _cost(trial_r, trial_jac)
         reduction = cost - trial_cost
         if math.isfinite(trial_cost) and reduction > 0.0 and predicted > 0.0:
             ratio = reduction / predicted
@@ -167,6 +168,13 @@ def levenberg_marquardt(
             if damping > LARGEST_DAMPING:
                 return end(False, "no step reduces the cost")
     return end(False, f"no convergence in {max_iterations} iterations")
+
+
+def _cost(r: Floats, jac: Floats) -> float:
+    """Half the sum of squares; infinite also where the Jacobian is too steep to square (a diverging simulation)."""
+    if jac.size and not np.abs(jac).max() < STEEPEST:
+        return math.inf
+    return 0.5 * float(r @ r)
 
 
 def minimise(problem: Problem, theta: Floats, active: NDArray[np.int64] | None = None, **options: object) -> Minimum:

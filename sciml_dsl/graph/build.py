@@ -163,7 +163,7 @@ class _Builder:
         if not g.is_const(period, 0.0):
             count = g.call("floor", g.add(g.div(gap, period), g.const(0.5)))
             gap = g.sub(gap, g.mul(period, count))
-        return [replace(done, kind="at", root=gap, first=first, period=period, last=last)]
+        return [replace(done, kind=event.kind, root=gap, first=first, period=period, last=last)]
 
     def _root(self, condition: ast.Expr) -> int:
         """A function that is positive where `condition` holds and crosses zero where it turns."""

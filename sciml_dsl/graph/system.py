@@ -17,8 +17,8 @@ from .graph import Graph
 
 @dataclass(frozen=True)
 class EventNodes:
-    """One event: `kind` is "when" (fires where `root` turns from negative to positive) or
-    "at" (`root` is t - time); `first`, `period` (0 = once) and `last` are in parameters.
+    """One event: `kind` is "when" (fires where `root` turns from negative to positive),
+    "at" or "every" (`root` is t - time); `first`, `period` (0 = once) and `last` are in parameters.
     `affect` has one node for each state, all reading the state before the event."""
 
     kind: str

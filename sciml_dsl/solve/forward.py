@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from .compiled import inner
 
 
@@ -86,3 +88,36 @@ def jump(buffer: Any, n: int, columns: Any, before: Any, after: Any, s: Any, wor
             for j in range(n):
                 total += buffer[h_u + i * n + j] * work[j]
             s[i * m + c] = total
+
+
+LOOSE = 100.0
+"""Columns of an explicit step may err by this many times the relative tolerance of the states."""
+
+
+@inner("contract")
+def columns_error(e: Any, s: Any, snew: Any, u: Any, p: Any, columns: Any, rtol: Any) -> float:
+    """Root mean square of the local errors `e` (n m) of the sensitivities over their tolerance.
+
+    A guard for explicit steps: at an equilibrium the states' own error vanishes
+    whatever the step, while the sensitivities grow without bound past the method's
+    stability limit.  A column counts relative to its largest entry, and to what an
+    elasticity of one would be (largest state over parameter), because a column that
+    begins at zero has no size of its own yet.
+    """
+    n, m = u.size, columns.size
+    largest = 0.0
+    for i in range(n):
+        largest = max(largest, abs(u[i]))
+    total = 0.0
+    for j in range(m):
+        size = 1.0
+        if columns[j] >= 0:
+            by = abs(p[columns[j]])
+            size = largest / by if by > 0.0 else largest
+        for i in range(n):
+            size = max(size, max(abs(s[i * m + j]), abs(snew[i * m + j])))
+        if size > 0.0:
+            for i in range(n):
+                r = e[i * m + j] / (LOOSE * rtol[i] * size)
+                total += r * r
+    return float(np.sqrt(total / (n * m)))

@@ -38,7 +38,7 @@ from .events import (
     first_root,
     same_time,
 )
-from .forward import derivative_columns
+from .forward import columns_error, derivative_columns
 from .methods import rodas5p, tsit5
 from .status import Status
 from .stiffness import (
@@ -81,6 +81,7 @@ _CHATTERING = int(Status.EVENT_CHATTERING)
 _tsit5_step = tsit5.step
 _tsit5_columns = tsit5.step_with_sensitivities
 _tsit5_error = tsit5.error
+_tsit5_columns_error = tsit5.columns_error
 _tsit5_stiffness = tsit5.stiffness
 _tsit5_poly = tsit5.interpolant
 _rodas_factorise = rodas5p.factorise_shifted
@@ -247,6 +248,9 @@ def advance(
                 _tsit5_columns(fn[FJP], t, h, u, p, k, g, unew, indices, s, ks, gs, snew, buffer)
             counts[N_F] += 6
             error = _tsit5_error(h, u, unew, k, rtol, atol)
+            if m > 0:
+                _tsit5_columns_error(h, ks, gs)
+                error = max(error, columns_error(gs, s, snew, unew, p, indices, rtol))
         else:
             if not have_jacobian:
                 have_jacobian = True

@@ -109,6 +109,16 @@ def error(h: float, u: Any, unew: Any, k: Any, rtol: Any, atol: Any) -> float:
     return float(np.sqrt(total / n))
 
 
+@inner("contract", "reassoc")
+def columns_error(h: float, k: Any, out: Any) -> None:
+    """Local error `out` (n m) of the columns whose stage derivatives are `k` (7, n m)."""
+    for i in range(out.size):
+        total = 0.0
+        for j in range(STAGES):
+            total += E[j] * k[j, i]
+        out[i] = h * total
+
+
 @inner("contract", "reassoc", inline=True)
 def stiffness(h: float, k: Any, g: Any, unew: Any, rtol: Any, atol: Any) -> float:
     """|h| times an estimate of the dominant eigenvalue, from two stages at t + h.
