@@ -1,6 +1,8 @@
 """Parameters of Lotka and Volterra's equations from measurements, starting at wrong ones.
 
-python examples/lotka_volterra_fit.py
+    python examples/lotka_volterra_fit.py
+
+The data are exact, so the parameters must come back exactly: p = (1.5, 1, 3, 1).
 """
 
 from __future__ import annotations
