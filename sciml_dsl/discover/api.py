@@ -344,8 +344,12 @@ def _propose(
 
 def _finish(search: Search) -> list[Candidate]:
     """Refine the best to the end and examine them."""
-    for candidate in ranked(search.best(LISTED)):
-        search.refine(candidate.support, candidate.theta, iterations=100, exact=True)
+    for _ in range(3):
+        for candidate in ranked(search.best(LISTED)):
+            search.refine(candidate.support, candidate.theta, iterations=100, exact=True)
+        if not (search.tried and search.weigh()):
+            break
+        search.improve(rounds=2)
     best = ranked(search.best(LISTED))
     for candidate in best:
         search.examine(candidate)

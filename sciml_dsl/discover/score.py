@@ -7,6 +7,10 @@ extended Bayesian information criterion (J. Chen & Z. Chen, Biometrika 95 (2008)
 log-likelihood, `log N` times `N/(N - k - 2)` for each of k fitted constants, and
 twice `gamma` times the log of the number of terms each chosen term stands for,
 so that a large library must earn its extra choices.  Lower is better.
+
+Real data rarely follow any formula of a library exactly.  Then residuals are
+correlated in time, and their likelihood is weighed by the share of them that is
+independent (`independent_share`), taken from the best formula's own residuals.
 """
 
 from __future__ import annotations
@@ -37,22 +41,45 @@ class Score:
 
 def log_likelihood(
     residuals: Array, columns: np.ndarray[Any, np.dtype[np.int64]], *, known_sigma: bool = False
-) -> float:
-    """Profile log-likelihood of residuals (N) that belong to measured columns (N, integers).
+) -> Array:
+    """Profile log-likelihood of each measured column; `columns` (N) says which one a residual (N) belongs to.
 
     `known_sigma`: residuals are already in units of the known standard deviation.
-    Not finite residuals give -inf.
+    Residuals that are not finite give -inf.
     """
+    kinds = np.unique(columns)
     if not np.all(np.isfinite(residuals)):
-        return -math.inf
-    if known_sigma:
-        return float(-0.5 * (residuals @ residuals) - 0.5 * len(residuals) * math.log(2 * math.pi))
-    total = 0.0
-    for column in np.unique(columns):
+        return np.full(len(kinds), -math.inf)
+    result = np.empty(len(kinds))
+    for i, column in enumerate(kinds):
         part = residuals[columns == column]
-        variance = float(part @ part) / len(part) + FLOOR**2
-        total -= 0.5 * len(part) * (math.log(2 * math.pi * variance) + 1.0)
-    return total
+        if known_sigma:
+            result[i] = -0.5 * float(part @ part) - 0.5 * len(part) * math.log(2 * math.pi)
+        else:
+            variance = float(part @ part) / len(part) + FLOOR**2
+            result[i] = -0.5 * len(part) * (math.log(2 * math.pi * variance) + 1.0)
+    return result
+
+
+def independent_share(series: Sequence[Array]) -> float:
+    """Share of the residuals of one column that count as independent, in (0, 1].
+
+    (1 - r)/(1 + r) for a lag-one correlation r (Bayley & Hammersley, J. R. Stat. Soc.
+    Suppl. 8 (1946) 184), r less its own standard deviation, so that white residuals
+    keep all their weight.  Where even the best formula leaves a pattern, the noise is
+    mostly error of the model, and counting its points as independent would let
+    formulas win that only bend towards it.
+    """
+    pairs = size = 0.0
+    count = 0
+    for part in series:
+        pairs += float(part[1:] @ part[:-1])
+        size += float(part @ part)
+        count += len(part)
+    if count < 8 or size / count <= (10 * FLOOR) ** 2:
+        return 1.0
+    r = min(max(0.0, pairs / size - 1.0 / math.sqrt(count)), 0.8)
+    return (1.0 - r) / (1.0 + r)
 
 
 def score(loglik: float, n_data: int, constants: int, others: int, choices: Sequence[float]) -> Score:

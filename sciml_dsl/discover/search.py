@@ -39,17 +39,18 @@ class Candidate:
     """A fitted formula.
 
     `theta` is the point of the fit, `loss` the mean squared residual, `score` the
-    criterion.  `uncertainty` has (label, relative standard error) of its constants,
-    `pattern` the residuals' largest lag-one correlation in standard deviations,
-    `limit_of` the support it has become when inner constants no longer act,
-    `covers` its columns and those they turn into for a large inner constant;
-    these and `errors` are filled by `Search.examine`.
+    criterion, `parts` the log-likelihood of each measured column.  `uncertainty` has
+    (label, relative standard error) of its constants, `pattern` the residuals' largest
+    lag-one correlation in standard deviations, `limit_of` the support it has become
+    when inner constants no longer act, `covers` its columns and those they turn into
+    for a large inner constant; these and `errors` are filled by `Search.examine`.
     """
 
     support: Support
     theta: Array = field(repr=False)
     loss: float
     score: Score
+    parts: Array = field(repr=False)
     text: str = ""
     uncertainty: list[tuple[str, float]] = field(default_factory=list)
     errors: dict[str, float] = field(default_factory=dict)
@@ -89,6 +90,7 @@ class Search:
         ]
         self.costs = [cost for part in costs for cost in part]
         self.measured_column, self.series = _layout(problem)
+        self.weight = np.ones(len(np.unique(self.measured_column)))
         self.tried: dict[Support, Candidate] = {}
         self.redundant: set[int] = set()
         self._by_expr = {(c.unknown, c.term.expr): j for j, c in enumerate(assembled.columns)}
@@ -142,12 +144,32 @@ class Search:
         return np.concatenate([found.x, theta[short.n :]])
 
     def _judge(self, support: Support, theta: Array, residuals: Array) -> Candidate:
-        loglik = scoring.log_likelihood(residuals, self.measured_column, known_sigma=self.known_sigma)
-        constants = sum(self.assembled.columns[j].term.constants for j in support)
-        value = scoring.score(loglik, self.problem.n_residuals, constants, self.always.size, self._choices(support))
+        parts = scoring.log_likelihood(residuals, self.measured_column, known_sigma=self.known_sigma)
         finite = bool(np.isfinite(residuals).all())
         loss = float(residuals @ residuals) / len(residuals) if finite else math.inf
-        return Candidate(support, theta, loss, value)
+        return Candidate(support, theta, loss, self._score(support, parts), parts)
+
+    def _score(self, support: Support, parts: Array) -> Score:
+        constants = sum(self.assembled.columns[j].term.constants for j in support)
+        loglik = float(self.weight @ parts) if np.isfinite(parts).all() else -math.inf
+        return scoring.score(loglik, self.problem.n_residuals, constants, self.always.size, self._choices(support))
+
+    def weigh(self) -> bool:
+        """Count each column's evidence at the independent share of the best formula's residuals.
+
+        Scores everything anew; returns whether another formula is best now.
+        """
+        best = self.best(1)[0]
+        if self.known_sigma or not math.isfinite(best.loss):
+            return False
+        residuals = self.problem.residuals(best.theta)
+        kinds = np.unique(self.measured_column)
+        for i, kind in enumerate(kinds):
+            series = [residuals[rows] for rows in self.series if self.measured_column[rows[0]] == kind]
+            self.weight[i] = scoring.independent_share(series)
+        for candidate in self.tried.values():
+            candidate.score = self._score(candidate.support, candidate.parts)
+        return self.best(1)[0].support != best.support
 
     def _choices(self, support: Support) -> list[float]:
         """What choosing each term costs; a term that stands in another unknown already is cheap."""
