@@ -57,8 +57,9 @@ test-slow: $(VENV)/.ready-dev
 	$(BIN)/python tests/prewarm.py
 	$(BIN)/python -m pytest -n $(JOBS) -m slow -q
 
+# `make bench BENCH="solve --quick"` runs some cases, or shortly.
 bench: $(VENV)/.ready-bench
-	$(BIN)/python benchmarks/bench.py
+	$(BIN)/python benchmarks/bench.py $(BENCH)
 
 clean:
 	rm -rf $(VENV) out build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
