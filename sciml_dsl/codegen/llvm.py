@@ -17,7 +17,8 @@ from ..graph.ops import CONDITIONS
 from ..graph.system import System
 from .llvm_network import MATH, definitions, number
 
-CHUNK = 800
+CHUNK = 200
+"""Operations in one function; instruction selection and scheduling grow faster than linearly."""
 
 ARITHMETIC = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
 INTRINSICS = {
@@ -146,7 +147,7 @@ class Module:
             head.append(f"  call void @llvm.memset.p0.i64(ptr align 8 %out, i8 0, i64 {8 * size}, i1 false)")
         work = [n for n in order if graph.op[n] not in ("const", "t", "state", "param", "seed")]
         buffers = self._buffers(order)
-        if len(work) + len(pairs) <= 2 * CHUNK:
+        if len(work) + len(pairs) <= 3 * CHUNK:
             scratch = sum(size for _, size in buffers.values())
             body = _Straight(self, buffers, weights_at)
             if scratch:

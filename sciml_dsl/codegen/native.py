@@ -77,8 +77,7 @@ def _part(system: System, name: str, build: Callable[[System, Module], list[str]
     if found is None:
         module = Module(system)
         names = build(system, module)
-        # loops of networks profit from the vectoriser's full pipeline
-        code = MachineCode(module.text(), level=3 if module.networks else 2)
+        code = MachineCode(module.text(), loops=bool(module.networks))
         addresses: dict[str, object] = {n: code.address(n) for n in names if not n[-1].isdigit()}
         for stem in ("affect", "affect_jac"):
             numbered = [n for n in names if n.rpartition("_")[0] == stem and n[-1].isdigit()]
