@@ -1,4 +1,4 @@
-"""Nodes -> statements of a target with control flow (plain Python, numba).
+"""Nodes -> statements of a target with control flow (plain Python, numba, C, Julia).
 
 Nodes used once are written where they are used, shared ones become
 temporaries, branches become conditional expressions or `if` blocks.  Lines are
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from ..graph.graph import Graph
 from ..graph.ops import LEAVES, NETWORK_OPS
 from .identifiers import Identifiers
-from .printer import COMPARE, Printer, Text, within
+from .printer import Printer, Text
 from .regions import Regions, place
 
 LONGEST = 92
@@ -54,6 +54,7 @@ class _If:
     then_value: str
     other: list[str | _If]
     other_value: str
+    truth: bool = False
 
 
 @dataclass
@@ -100,7 +101,8 @@ class _Writer:
             self.texts[node] = text
             return
         name = name or self.names.free.fresh("v")
-        self.block(self.regions.region[node]).append(f"{name} = {self.guarded(node, text)}")
+        code = self.guarded(node, text)
+        self.block(self.regions.region[node]).append(self.printer.assign(name, code, text.truth))
         self.texts[node] = Text(name, truth=text.truth)
 
     def guarded(self, node: int, text: Text) -> str:
@@ -118,13 +120,13 @@ class _Writer:
         else:
             truth = True
             right = self.printer.as_truth(self.texts[args[1]])
-            sides = [right, Text("False")]
+            sides = [right, Text(self.printer.FALSE)]
             if op == "or":
-                cond = Text(f"not {within(cond, COMPARE)}", COMPARE - 1, truth=True)
-                sides[1] = Text("True")
+                cond = self.printer.boolean("not", [cond])
+                sides[1] = Text(self.printer.TRUE)
         first, second = (self.guarded(node, side) for side in sides)
         self.block(self.regions.region[node]).append(
-            _If(name, self.guarded(node, cond), self.block(then), first, self.block(other), second)
+            _If(name, self.guarded(node, cond), self.block(then), first, self.block(other), second, truth)
         )
         self.texts[node] = Text(name, truth=truth)
 
@@ -135,8 +137,8 @@ class _Writer:
             self.networks = True
             inputs = [self.printer.as_number(self.texts[a]).code for a in args]
             name = self.names.free.fresh("n")
-            call = self.printer.network(self.names.networks[data], data, inputs, orders.get(node, 0))
-            self.block(self.regions.region[node]).append(f"{name} = {call}")
+            call = self.printer.network_call(name, self.names.networks[data], data, inputs, orders.get(node, 0))
+            self.block(self.regions.region[node]).extend(call)
             self.texts[node] = Text(name)
             return
         if op not in ("net", "net_jac", "net_hess"):
@@ -164,39 +166,42 @@ def write(graph: Graph, roots: Sequence[int], printer: Printer, names: Names) ->
     for node in regions.order:
         writer.write(node, orders)
     lines: list[str] = []
-    _lines(writer.blocks.get(0, []), 0, lines)
+    _lines(writer.blocks.get(0, []), 0, lines, printer)
     values = [printer.as_number(writer.texts[root]) for root in roots]
     return Body(lines, values, sorted(writer.leaves), writer.networks)
 
 
-def _lines(block: list[str | _If], indent: int, out: list[str]) -> None:
+def _lines(block: list[str | _If], indent: int, out: list[str], printer: Printer) -> None:
     for statement in block:
         if isinstance(statement, str):
             out.append("    " * indent + statement)
         else:
-            _if_lines(statement, statement.target, indent, out)
+            out += ["    " * indent + line for line in printer.declare(statement.target, statement.truth)]
+            _if_lines(statement, statement.target, indent, out, printer)
 
 
-def _if_lines(statement: _If, target: str, indent: int, out: list[str]) -> None:
+def _if_lines(statement: _If, target: str, indent: int, out: list[str], printer: Printer) -> None:
     margin = "    " * indent
-    word = "if"
+    first = True
     while True:
-        out.append(f"{margin}{word} {statement.cond}:")
-        _arm(statement.then, statement.then_value, target, indent + 1, out)
+        out.append(margin + printer.branch(statement.cond, first))
+        _arm(statement.then, statement.then_value, target, indent + 1, out, printer)
         last = statement.other[0] if len(statement.other) == 1 else None
         if isinstance(last, _If) and last.target == statement.other_value:
-            statement, word = last, "elif"
+            statement, first = last, False
             continue
-        out.append(f"{margin}else:")
-        _arm(statement.other, statement.other_value, target, indent + 1, out)
+        out.append(margin + printer.OTHERWISE)
+        _arm(statement.other, statement.other_value, target, indent + 1, out, printer)
+        if printer.CLOSE is not None:
+            out.append(margin + printer.CLOSE)
         return
 
 
-def _arm(block: list[str | _If], value: str, target: str, indent: int, out: list[str]) -> None:
+def _arm(block: list[str | _If], value: str, target: str, indent: int, out: list[str], printer: Printer) -> None:
     last = block[-1] if block else None
     if isinstance(last, _If) and last.target == value:
-        _lines(block[:-1], indent, out)
-        _if_lines(last, target, indent, out)
+        _lines(block[:-1], indent, out, printer)
+        _if_lines(last, target, indent, out, printer)
         return
-    _lines(block, indent, out)
-    out.append("    " * indent + f"{target} = {value}")
+    _lines(block, indent, out, printer)
+    out.append("    " * indent + printer.put(target, value))

@@ -1,4 +1,4 @@
-"""Names of a model -> identifiers of Python source.
+"""Names of a model -> identifiers of generated source.
 
 A model may call its states `θ'`, `lambda`, `t` or `p`; generated code must not.
 `Identifiers` hands out each identifier once, keeps the user's spelling where it
@@ -10,7 +10,7 @@ from __future__ import annotations
 import builtins
 import keyword
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 PYTHON_RESERVED = frozenset([*keyword.kwlist, *dir(builtins)])
 """Words that generated Python never uses as names: keywords and builtins."""
@@ -36,16 +36,53 @@ def identifier(name: str) -> str:
     return unicodedata.normalize("NFKC", name)
 
 
-class Identifiers:
-    """Hands out identifiers, each at most once; `reserved` are never handed out."""
+def ascii_identifier(name: str) -> str:
+    """The nearest identifier of plain ASCII: Greek letters by their names, others by their code points.
 
-    def __init__(self, reserved: Iterable[str] = ()) -> None:
-        self._taken = set(PYTHON_RESERVED) | set(reserved)
+    Example
+    -------
+    >>> ascii_identifier("θ'"), ascii_identifier("Δx₁"), ascii_identifier("ж")
+    ('theta_prime', 'Deltax1', 'u0436')
+    """
+    spelled = "".join(c if c.isascii() else _spelled(c) for c in identifier(name))
+    return spelled if spelled[:1].isalpha() else "x" + spelled
+
+
+def _spelled(char: str) -> str:
+    words = unicodedata.name(char, "").split()
+    if words[:1] == ["GREEK"] and "LETTER" in words and words[-1] != "LETTER":
+        word = words[words.index("LETTER") + 1].lower()
+        return ("lambda" if word == "lamda" else word).capitalize() if "CAPITAL" in words else _GREEK.get(word, word)
+    return f"u{ord(char):04X}"
+
+
+_GREEK = {"lamda": "lambda"}  # Unicode's spelling
+
+
+class Identifiers:
+    """Hands out identifiers, each at most once; `reserved` are never handed out.
+
+    `spell` turns a name into an identifier of the language; `words` are the language's own.
+    """
+
+    def __init__(
+        self,
+        reserved: Iterable[str] = (),
+        *,
+        spell: Callable[[str], str] = identifier,
+        words: Iterable[str] = PYTHON_RESERVED,
+    ) -> None:
+        self._taken = {*words, *reserved}
+        self._spell = spell
         self._counts: dict[str, int] = {}
+
+    def reserve(self, names: Iterable[str]) -> None:
+        """Never hand these out."""
+        self._taken.update(names)
 
     def claim(self, name: str) -> str:
         """An identifier for `name`: itself where possible, else with underscores or a number behind it."""
-        wanted = identifier(name)
+        wanted = self._spell(name)
         if wanted in self._taken:
             wanted += "_"
         base, k = wanted, 2
@@ -66,6 +103,6 @@ class Identifiers:
 
     def copy(self) -> Identifiers:
         """An independent continuation: what is taken here is taken there."""
-        other = Identifiers()
+        other = Identifiers(spell=self._spell)
         other._taken = set(self._taken)
         return other

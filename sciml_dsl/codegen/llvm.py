@@ -230,7 +230,7 @@ class Module:
         calls = []
         for c, chunk in enumerate(chunks):
             body = _Straight(self, buffers, weights_at)
-            body.imported = {n: seat for n, seat in travels.items() if made_in[n] != c}
+            body.imported = travels  # what this chunk makes itself is known before it is looked up there
             for n, slot in chunk:
                 if slot is None:
                     body.node(n)

@@ -1,7 +1,7 @@
 """Operations of the graph -> text of expressions, with as few parentheses as are right.
 
-`Printer` knows what all Python-like targets share: infix operations, their
-precedence, numbers.  A target's own printer (in its file) gives the names of
+`Printer` knows what all targets share: infix operations, their precedence,
+numbers; and how Python writes statements, which others replace.  A target's own printer (in its file) gives the names of
 functions, how to choose between two values, and what it needs beside them.
 Rounding is kept: `a + (b + c)` is not written without its parentheses.
 """
@@ -50,6 +50,7 @@ class Printer:
     HELPERS: ClassVar[Mapping[str, str]] = {}
     INFINITY = "math.inf"
     NAN = "math.nan"
+    TRUE, FALSE = "True", "False"
     RAISES = False
 
     def __init__(self) -> None:
@@ -82,6 +83,15 @@ class Printer:
         """Powers that are not small whole numbers."""
         return self.function("pow", (a, b))
 
+    def whole_power(self, a: Text, n: int) -> Text:
+        """Small whole powers."""
+        return self._join(f"{within(a, ATOM)}**{n}", POW, a, raises=self.RAISES)
+
+    def remainder(self, a: Text, b: Text) -> Text:
+        """The remainder with the sign of `b`."""
+        # looser than a product: -(a % b) is not -a % b
+        return self._join(f"{within(a, MUL)} % {within(b, NEG + 1)}", MOD, a, b, raises=self.RAISES)
+
     def network(self, name: str, k: int, inputs: Sequence[str], order: int) -> str:
         """A call of network number `k`: (value, Jacobian, Hessian), as far as `order` asks."""
         comma = "," if len(inputs) == 1 else ""
@@ -90,6 +100,29 @@ class Printer:
     def projection(self, call: str, indices: tuple[int, ...], n_in: int) -> str:
         """One number of a network's call: (output), (output, input) or (output, input, input)."""
         return f"{call}[{len(indices) - 1}]" + "".join(f"[{i}]" for i in indices)
+
+    def network_call(self, result: str, name: str, k: int, inputs: Sequence[str], order: int) -> list[str]:
+        """Statements that make `result` hold a call of network number `k`."""
+        return [self.assign(result, self.network(name, k, inputs, order))]
+
+    def assign(self, name: str, code: str, truth: bool = False) -> str:
+        """The statement that makes a new variable."""
+        return f"{name} = {code}"
+
+    def declare(self, name: str, truth: bool = False) -> list[str]:
+        """What must stand before a branch whose arms set the variable `name`."""
+        return []
+
+    def put(self, name: str, code: str) -> str:
+        """The statement that sets a variable that is declared."""
+        return f"{name} = {code}"
+
+    def branch(self, cond: str, first: bool) -> str:
+        """The line that opens a branch: the first of a chain, or a further one."""
+        return f"{'if' if first else 'elif'} {cond}:"
+
+    OTHERWISE = "else:"
+    CLOSE: str | None = None
 
     def guard(self, text: Text) -> str:
         """The code of a value that may turn out not to be needed: it must not raise."""
@@ -142,8 +175,7 @@ class Printer:
         if op == "div":
             return self._join(f"{within(a, MUL)}/{within(b, NEG + 1)}", MUL, a, b, raises=self.RAISES)
         if op == "mod":
-            # looser than a product: -(a % b) is not -a % b
-            return self._join(f"{within(a, MUL)} % {within(b, NEG + 1)}", MOD, a, b, raises=self.RAISES)
+            return self.remainder(a, b)
         if op == "neg":
             if a.code.startswith("-"):
                 return self._join(f"-({a.code})", NEG, a)
@@ -154,7 +186,7 @@ class Printer:
         if op == "pow":
             whole = b.value is not None and b.value.is_integer() and abs(b.value) <= _LARGEST_POWER
             if whole and b.value is not None:
-                return self._join(f"{within(a, ATOM)}**{int(b.value)}", POW, a, raises=self.RAISES)
+                return self.whole_power(a, int(b.value))
             return self.power(a, b)
         return self.function(op, args)
 

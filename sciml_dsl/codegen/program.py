@@ -1,17 +1,19 @@
 """What a generated source file contains, before it is written in any language.
 
 `describe(model)` reads a model (its graph and its numbers) and lists the
-routines every target offers: right-hand side, Jacobians, observables, initial
-values and events, each as an array of graph nodes.
+routines every target offers: right-hand side, Jacobians, directional
+derivatives, Hessian, observables, initial values and events, each as an array
+of graph nodes.  A new routine is added here, once, for all targets.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ..graph.derivatives import Sparse, gradient, jvp, sparse_jacobian
 from ..graph.system import System
 from ..model.spec import ModelSpec
 from .blocks import Names
@@ -20,18 +22,30 @@ from .identifiers import Identifiers
 if TYPE_CHECKING:
     from ..model.model import Model
 
-PUBLIC = (
-    "f f_into jacobian jacobian_into parameter_jacobian parameter_jacobian_into observables observables_into "
-    "initial initial_into roots roots_into event_times event_times_into "
-    "STATES PARAMETERS OBSERVABLES NETWORKS P0 U0 WEIGHTS EVENTS TERMINAL AFFECTS"
+ROUTINES = (
+    "f jacobian parameter_jacobian initial observables time_gradient jvp vjp parameter_vjp jacobian_values hessian "
+    "roots event_times"
 ).split()
-ARGUMENTS = ["t", "u", "p", "v", "w", "out", "nets"]
+"""Names of the routines, but for `affect_0`, `affect_1`, ..."""
+
+PUBLIC = [
+    *ROUTINES,
+    *(f"{name}_into" for name in ROUTINES),
+    *"inverse_jacobian w_factor w_solve".split(),
+    *"STATES PARAMETERS OBSERVABLES NETWORKS P0 U0 WEIGHTS EVENTS TERMINAL AFFECTS".split(),
+    *"JACOBIAN_INDICES JACOBIAN_INDPTR".split(),
+]
+ARGUMENTS = ["t", "u", "p", "v", "w", "out", "nets", "gamma"]
+
+LARGEST_HESSIAN = 100
+"""Models with more states get no `hessian`: it would have more than a million numbers."""
 
 
 @dataclass(frozen=True)
 class Routine:
     """One function of the source: `entries` maps positions of an array of `shape` to
-    nodes; the other elements are `fill`.  `timeless` ones take only `p`."""
+    nodes; the other elements are `fill`.  `timeless` ones take only `p`, those `along` a
+    direction take `v` (n,) behind `p`."""
 
     name: str
     doc: str
@@ -39,6 +53,7 @@ class Routine:
     entries: dict[tuple[int, ...], int]
     fill: float = 0.0
     timeless: bool = False
+    along: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,6 +63,8 @@ class Program:
     `defaults` has one number for each parameter, NaN where the model gives none;
     `initial` the initial values when they do not depend on parameters, else None;
     `weights` the flat weights of all networks, None when the model has no trained ones.
+    `indices` and `indptr` say where the numbers of `jacobian_values` stand: column by column,
+    the row of each (compressed sparse columns, counted from 0).
     """
 
     name: str
@@ -57,6 +74,8 @@ class Program:
     weights: tuple[float, ...] | None
     routines: tuple[Routine, ...]
     names: Names = field(repr=False)
+    indices: tuple[int, ...] = ()
+    indptr: tuple[int, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -69,18 +88,33 @@ class Program:
         return Names(self.names.leaves, self.names.nodes, self.names.networks, self.names.free.copy())
 
 
-def describe(model: Model, reserved: Sequence[str] = ()) -> Program:
-    """The program of a model; `reserved` are the names a target needs for itself."""
+def describe(model: Model, reserved: Sequence[str] = (), free: Identifiers | None = None) -> Program:
+    """The program of a model; `reserved` are the names a target needs for itself, `free` its
+    own source of identifiers where those of Python do not fit."""
     spec, system = model.spec, model.system
+    indices, indptr = compressed_columns(system.jacobian, system.n)
     return Program(
         name=system.name,
         system=system,
         defaults=tuple(math.nan if p.default is None else float(p.default) for p in spec.parameters),
         initial=_constant_initial(system),
         weights=_weights(spec, system),
-        routines=tuple(_routines(system)),
-        names=_names(system, reserved),
+        routines=tuple(routines(system)),
+        names=_names(system, reserved, free or Identifiers()),
+        indices=indices,
+        indptr=indptr,
     )
+
+
+def compressed_columns(matrix: Sparse, columns: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """(row of each entry, column by column; where each column begins): the pattern as scipy's `csc_matrix` has it."""
+    order = sorted(matrix, key=lambda place: (place[1], place[0]))
+    counts = [0] * (columns + 1)
+    for _, j in order:
+        counts[j + 1] += 1
+    for j in range(columns):
+        counts[j + 1] += counts[j]
+    return tuple(i for i, _ in order), tuple(counts)
 
 
 def _constant_initial(system: System) -> tuple[float, ...] | None:
@@ -99,9 +133,9 @@ def _weights(spec: ModelSpec, system: System) -> tuple[float, ...] | None:
     return tuple(float(x) for net in system.networks for x in given[net.name])
 
 
-def _names(system: System, reserved: Sequence[str]) -> Names:
-    """States and parameters get their own names first, then networks and observables."""
-    free = Identifiers([*PUBLIC, *ARGUMENTS, *reserved, *(f"affect_{k}" for k in range(len(system.events)))])
+def _names(system: System, reserved: Sequence[str], free: Identifiers) -> Names:
+    """States and parameters get their own names first, then networks, observables and directions."""
+    free.reserve([*PUBLIC, *ARGUMENTS, *reserved, *(f"affect_{k}" for k in range(len(system.events)))])
     leaves = {("state", i): free.claim(name) for i, name in enumerate(system.states)}
     leaves |= {("param", i): free.claim(name) for i, name in enumerate(system.parameters)}
     networks = [free.claim(net.name) for net in system.networks]
@@ -109,6 +143,7 @@ def _names(system: System, reserved: Sequence[str]) -> Names:
     for name, node in zip(system.observable_names, system.observables, strict=True):
         if node not in nodes and system.graph.op[node] not in ("const", "t", "state", "param"):
             nodes[node] = free.claim(name)
+    leaves |= {("seed", i): free.claim(f"v_{name}") for i, name in enumerate(system.states)}
     return Names(leaves, nodes, networks, free)
 
 
@@ -116,30 +151,82 @@ def _vector(nodes: Sequence[int]) -> dict[tuple[int, ...], int]:
     return {(i,): node for i, node in enumerate(nodes)}
 
 
-def _routines(system: System) -> list[Routine]:
-    n, n_params = system.n, system.n_params
-    found = [
-        Routine("f", "Right-hand side du/dt, shape (n,).", (n,), _vector(system.rhs)),
-        Routine("jacobian", "df/du, shape (n, n).", (n, n), dict(system.jacobian.items())),
-        Routine(
-            "parameter_jacobian",
-            "df/dp for the parameters (network weights excluded), shape (n, number of parameters).",
-            (n, n_params),
-            dict(system.parameter_jacobian.items()),
-        ),
-        Routine(
-            "initial",
-            "Initial values of the states, NaN where the model gives none.",
-            (n,),
-            {(i,): node for i, node in enumerate(system.initial) if node is not None},
-            fill=math.nan,
-            timeless=True,
-        ),
-    ]
-    if system.observables:
+def routines(system: System, wanted: Collection[str] | None = None) -> list[Routine]:
+    """The routines of a model, in the order of a file; of those in `wanted` only where it is given.
+
+    Derivatives are made only for routines that are wanted.  Left out are those that make no
+    sense: `observables` without observables, `hessian` beyond `LARGEST_HESSIAN` states or
+    where it would need third derivatives of a network.
+    """
+    n, n_params, graph = system.n, system.n_params, system.graph
+    found: list[Routine] = []
+
+    def asked(name: str) -> bool:
+        return wanted is None or name in wanted
+
+    if asked("f"):
+        found.append(Routine("f", "Right-hand side du/dt, shape (n,).", (n,), _vector(system.rhs)))
+    if asked("jacobian"):
+        found.append(Routine("jacobian", "df/du, shape (n, n).", (n, n), dict(system.jacobian.items())))
+    if asked("parameter_jacobian"):
+        doc = "df/dp for the parameters (network weights excluded), shape (n, number of parameters)."
+        found.append(Routine("parameter_jacobian", doc, (n, n_params), dict(system.parameter_jacobian.items())))
+    if asked("initial"):
+        doc = "Initial values of the states, NaN where the model gives none."
+        entries = {(i,): node for i, node in enumerate(system.initial) if node is not None}
+        found.append(Routine("initial", doc, (n,), entries, fill=math.nan, timeless=True))  # type: ignore[arg-type]
+    if system.observables and asked("observables"):
         shape = (len(system.observables),)
         found.append(Routine("observables", "The model's observables.", shape, _vector(system.observables)))
-    return found + _event_routines(system)
+    if asked("time_gradient"):
+        doc = "Partial derivative df/dt, shape (n,)."
+        found.append(_sparse_vector(system, "time_gradient", doc, system.time_gradient))
+    if asked("jvp"):
+        seeds = {leaf: graph.leaf("seed", i) for i, leaf in enumerate(system.state_leaves)}
+        doc = "df/du v for a direction v (n,), shape (n,)."
+        found.append(_sparse_vector(system, "jvp", doc, jvp(graph, system.rhs, seeds), along=True))
+    if asked("vjp"):
+        doc = "v df/du for a cotangent v (n,), shape (n,)."
+        found.append(_sparse_vector(system, "vjp", doc, _cotangents(system, system.state_leaves), along=True))
+    if asked("parameter_vjp"):
+        doc = "v df/dp for a cotangent v (n,) (network weights excluded), shape (number of parameters,)."
+        nodes = _cotangents(system, system.param_leaves)
+        found.append(_sparse_vector(system, "parameter_vjp", doc, nodes, along=True))
+    if asked("jacobian_values"):
+        doc = "The entries of df/du that are not zero, column by column (JACOBIAN_INDICES, JACOBIAN_INDPTR)."
+        order = sorted(system.jacobian, key=lambda place: (place[1], place[0]))
+        values = [system.jacobian[place] for place in order]
+        found.append(Routine("jacobian_values", doc, (len(values),), _vector(values)))
+    if asked("hessian") and n <= LARGEST_HESSIAN and not _has_slopes(system):
+        doc = "Second derivatives of f by the states, shape (n, n, n): [i, j, k] is that of f[i] by u[j] and u[k]."
+        found.append(Routine("hessian", doc, (n, n, n), _hessian(system)))
+    return found + [routine for routine in _event_routines(system) if asked(routine.name)]
+
+
+def _sparse_vector(system: System, name: str, doc: str, nodes: Sequence[int], along: bool = False) -> Routine:
+    zero = system.graph.const(0.0)
+    entries: dict[tuple[int, ...], int] = {(i,): node for i, node in enumerate(nodes) if node != zero}
+    return Routine(name, doc, (len(nodes),), entries, along=along)
+
+
+def _cotangents(system: System, leaves: Sequence[int]) -> list[int]:
+    """The reverse sweep as plain nodes: networks by their Jacobians, so that every target can print it."""
+    graph = system.graph
+    terms = [graph.mul(graph.leaf("seed", i), node) for i, node in enumerate(system.rhs)]
+    slopes = gradient(graph, graph.sum(terms), leaves)
+    zero = graph.const(0.0)
+    return [slopes.get(leaf, zero) for leaf in leaves]
+
+
+def _has_slopes(system: System) -> bool:
+    """Does the right-hand side itself contain derivatives of a network?"""
+    return any(system.graph.op[node] == "net_jac" for node in system.graph.reachable(system.rhs))
+
+
+def _hessian(system: System) -> dict[tuple[int, ...], int]:
+    places = list(system.jacobian)
+    slopes = sparse_jacobian(system.graph, list(system.jacobian.values()), system.state_leaves)
+    return {(*places[row], k): node for (row, k), node in slopes.items()}
 
 
 def _event_routines(system: System) -> list[Routine]:
