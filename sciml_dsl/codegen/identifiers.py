@@ -50,13 +50,11 @@ def ascii_identifier(name: str) -> str:
 
 def _spelled(char: str) -> str:
     words = unicodedata.name(char, "").split()
-    if words[:1] == ["GREEK"] and "LETTER" in words and words[-1] != "LETTER":
-        word = words[words.index("LETTER") + 1].lower()
-        return ("lambda" if word == "lamda" else word).capitalize() if "CAPITAL" in words else _GREEK.get(word, word)
-    return f"u{ord(char):04X}"
-
-
-_GREEK = {"lamda": "lambda"}  # Unicode's spelling
+    if words[:1] != ["GREEK"] or "LETTER" not in words[:-1]:
+        return f"u{ord(char):04X}"
+    word = next(w for w in words[words.index("LETTER") + 1 :] if w != "FINAL").lower()
+    word = "lambda" if word == "lamda" else word  # Unicode's spelling
+    return word.capitalize() if "CAPITAL" in words else word
 
 
 class Identifiers:

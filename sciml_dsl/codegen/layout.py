@@ -78,13 +78,15 @@ def _listed(title: str, names: Sequence[str]) -> list[str]:
 
 
 def constants(program: Program, printer: Printer) -> list[str]:
-    """STATES, PARAMETERS, OBSERVABLES and what describes the events."""
+    """STATES, PARAMETERS, OBSERVABLES, the Jacobian's pattern, and what describes the events."""
     system = program.system
     lines = wrapped("STATES = ", strings(system.states))
     lines += wrapped("PARAMETERS = ", strings(system.parameters))
     lines += wrapped("OBSERVABLES = ", strings(system.observable_names))
     if system.networks:
         lines += wrapped("NETWORKS = ", strings(net.name for net in system.networks))
+    lines += wrapped("JACOBIAN_INDICES = ", [str(i) for i in program.indices])
+    lines += wrapped("JACOBIAN_INDPTR = ", [str(i) for i in program.indptr])
     if system.events:
         lines += wrapped("EVENTS = ", strings(event.kind for event in system.events))
         lines += wrapped("TERMINAL = ", [str(event.terminate) for event in system.events])

@@ -93,6 +93,7 @@ def source(model: Model) -> str:
         lines += ["", "", *helper.strip("\n").split("\n")]
     lines += _networks(program) if program.system.networks else []
     lines += functions
+    lines += ["", "", *_ALGEBRA.strip("\n").split("\n")]
     affects = layout.one_of_each(program)
     return layout.finish([*lines, *(["", "", *affects] if affects else [])])
 
@@ -100,7 +101,7 @@ def source(model: Model) -> str:
 def _function(program: Program, routine: Routine, printer: Printer) -> list[str]:
     nodes = list(routine.entries.values())
     body = write(program.system.graph, nodes, printer, program.fresh_names())
-    arguments = "p" if routine.timeless else "t, u, p"
+    arguments = "p" if routine.timeless else "t, u, p, v" if routine.along else "t, u, p"
     lines = ["", "", NJIT, f"def {routine.name}_into({arguments}, out):", f'    """{routine.doc}"""']
     if body.networks and not routine.timeless:
         lines.append("    t = float(t)")
@@ -123,6 +124,74 @@ def _function(program: Program, routine: Routine, printer: Printer) -> list[str]
         "    return out",
     ]
 
+
+_ALGEBRA = f'''
+{NJIT}
+def inverse_jacobian(t, u, p):
+    """The inverse of df/du; infinite or NaN where it has none."""
+    left = jacobian(t, u, p)
+    n = len(left)
+    out = np.eye(n)
+    for k in range(n):
+        best = k
+        for i in range(k + 1, n):
+            if abs(left[i, k]) > abs(left[best, k]):
+                best = i
+        pivot = left[best, k]
+        for j in range(n):
+            left[k, j], left[best, j] = left[best, j], left[k, j]
+            out[k, j], out[best, j] = out[best, j], out[k, j]
+        for j in range(n):
+            left[k, j] /= pivot
+            out[k, j] /= pivot
+        for i in range(n):
+            factor = left[i, k]
+            if i != k and factor != 0.0:
+                for j in range(n):
+                    left[i, j] -= factor*left[k, j]
+                    out[i, j] -= factor*out[k, j]
+    return out
+
+
+{NJIT}
+def w_factor(t, u, p, gamma):
+    """LU factorisation with row exchanges of W = I - gamma df/du: (factors, pivots), for `w_solve`."""
+    lu = -gamma*jacobian(t, u, p)
+    n = len(lu)
+    pivots = np.zeros(n, np.int64)
+    for k in range(n):
+        lu[k, k] += 1.0
+    for k in range(n):
+        best = k
+        for i in range(k + 1, n):
+            if abs(lu[i, k]) > abs(lu[best, k]):
+                best = i
+        pivots[k] = best
+        for j in range(n):
+            lu[k, j], lu[best, j] = lu[best, j], lu[k, j]
+        for i in range(k + 1, n):
+            lu[i, k] /= lu[k, k]
+            for j in range(k + 1, n):
+                lu[i, j] -= lu[i, k]*lu[k, j]
+    return lu, pivots
+
+
+{NJIT}
+def w_solve(lu, pivots, b):
+    """The solution x of W x = b from the factors of `w_factor`."""
+    x = b.copy()
+    n = len(x)
+    for k in range(n):
+        x[k], x[pivots[k]] = x[pivots[k]], x[k]
+    for i in range(n):
+        for j in range(i):
+            x[i] -= lu[i, j]*x[j]
+    for i in range(n - 1, -1, -1):
+        for j in range(i + 1, n):
+            x[i] -= lu[i, j]*x[j]
+        x[i] /= lu[i, i]
+    return x
+'''
 
 _MLP = f'''
 {NJIT}

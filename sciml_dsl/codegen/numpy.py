@@ -95,6 +95,48 @@ def _filled(value, shape, *arrays, t=0.0):
     return np.full(batch + shape, value, np.result_type(*arrays))
 '''
 
+_ALGEBRA = '''
+def inverse_jacobian(t, u, pDEFAULT):
+    """The inverse of df/du, shape (..., n, n); raises numpy.linalg.LinAlgError where it has none."""
+    return np.linalg.inv(jacobian(t, u, p))
+
+
+def w_factor(t, u, p, gamma):
+    """LU factorisation with row exchanges of W = I - gamma df/du: (factors (..., n, n), pivots (..., n))."""
+    matrix = jacobian(t, u, p)
+    n = matrix.shape[-1]
+    lu = np.eye(n, dtype=matrix.dtype) - np.asarray(gamma)[..., None, None]*matrix
+    pivots = np.zeros(lu.shape[:-1], dtype=np.intp)
+    for k in range(n):
+        best = k + np.argmax(np.abs(lu[..., k:, k]), axis=-1)
+        pivots[..., k] = best
+        at = best[..., None, None]
+        row, other = lu[..., k, :].copy(), np.take_along_axis(lu, at, axis=-2)[..., 0, :]
+        np.put_along_axis(lu, at, row[..., None, :], axis=-2)
+        lu[..., k, :] = other
+        lu[..., k + 1:, k] /= lu[..., k, None, k]
+        lu[..., k + 1:, k + 1:] -= lu[..., k + 1:, k, None]*lu[..., k, None, k + 1:]
+    return lu, pivots
+
+
+def w_solve(lu, pivots, b):
+    """The solution x (..., n) of W x = b from the factors of `w_factor`."""
+    batch = np.broadcast_shapes(pivots.shape, np.shape(b))
+    x = np.array(np.broadcast_to(b, batch), dtype=np.result_type(lu, b))
+    pivots = np.broadcast_to(pivots, batch)
+    n = x.shape[-1]
+    for k in range(n):
+        at = pivots[..., k, None]
+        row, other = x[..., k].copy(), np.take_along_axis(x, at, axis=-1)[..., 0]
+        np.put_along_axis(x, at, row[..., None], axis=-1)
+        x[..., k] = other
+    for i in range(n):
+        x[..., i] -= np.sum(lu[..., i, :i]*x[..., :i], axis=-1)
+    for i in reversed(range(n)):
+        x[..., i] = (x[..., i] - np.sum(lu[..., i, i + 1:]*x[..., i + 1:], axis=-1))/lu[..., i, i]
+    return x
+'''
+
 _MLP = '''
 def _mlp(widths, activation, w, at, inputs, order):
     """(value, Jacobian, Hessian) of a multi-layer perceptron, as far as `order` asks.
@@ -156,6 +198,7 @@ def source(model: Model) -> str:
     for text in [*activations.used(activations.ARRAY["numpy"], kinds), *([_MLP.strip("\n")] if kinds else [])]:
         lines += ["", "", *text.split("\n")]
     lines += _networks(program) + functions
+    lines += ["", "", *_ALGEBRA.strip("\n").replace("DEFAULT", "=P0" if program.complete else "").split("\n")]
     affects = layout.one_of_each(program)
     return layout.finish([*lines, *(["", "", *affects] if affects else [])])
 
@@ -189,14 +232,15 @@ def _function(program: Program, routine: Routine, printer: NumpyPrinter) -> list
     nodes = list(routine.entries.values())
     body = write(graph, nodes, printer, program.fresh_names())
     default = "=P0" if program.complete else ""
-    arguments = f"p{default}" if routine.timeless else f"t, u, p{default}"
+    arguments = f"p{default}" if routine.timeless else "t, u, p, v" if routine.along else f"t, u, p{default}"
     lines = ["", "", f"def {routine.name}({arguments}):", f'    """{routine.doc}"""']
     if routine.timeless:
         lines += ["    p = _floats(p)"]
     else:
         lines += ["    t, u, p = np.asarray(t), _floats(u), _floats(p)"]
+        lines += ["    v = _floats(v)"] if routine.along else []
     lines += layout.indented(_unpack(program, body, printer))
-    arrays = "p" if routine.timeless else "u, p, t=t"
+    arrays = "p" if routine.timeless else "u, p, v, t=t" if routine.along else "u, p, t=t"
     fill = printer.number(routine.fill).code
     inside = [*body.lines, f"out = _filled({fill}, {routine.shape}, {arrays})"]
     for place, value in zip(routine.entries, body.values, strict=True):

@@ -1,8 +1,9 @@
 """Operations of the graph -> text of expressions, with as few parentheses as are right.
 
 `Printer` knows what all targets share: infix operations, their precedence,
-numbers; and how Python writes statements, which others replace.  A target's own printer (in its file) gives the names of
-functions, how to choose between two values, and what it needs beside them.
+numbers; and how Python writes statements, which others replace.  A target's
+own printer (in its file) gives the names of functions, how to choose between
+two values, and what it needs beside them.
 Rounding is kept: `a + (b + c)` is not written without its parentheses.
 """
 

@@ -84,9 +84,11 @@ def source(model: Model) -> str:
 
     It defines STATES, PARAMETERS, OBSERVABLES, default parameters P0, initial
     values (U0, and `initial(p)`), `f(t, u, p)`, `jacobian`, `parameter_jacobian`,
-    `observables` and, for events, `roots`, `event_times` and `AFFECTS`.  Trained
-    networks are contained with their weights; without them, `p` must end with
-    the weights.
+    `observables`, `time_gradient`, `jvp`, `vjp`, `parameter_vjp`, `jacobian_values`
+    (with JACOBIAN_INDICES, JACOBIAN_INDPTR), `hessian`, `inverse_jacobian`, `w_factor`,
+    `w_solve` and, for events, `roots`, `event_times` and `AFFECTS`.  Trained
+    networks are contained with their weights; without them, `p` must end with the
+    weights.
 
     Example
     -------
@@ -110,6 +112,8 @@ def source(model: Model) -> str:
         lines += ["", "", *helper.strip("\n").split("\n")]
     lines += _networks(program) if program.system.networks else []
     lines += functions
+    for text in (_FACTOR, _INVERSE.replace("DEFAULT", "=P0" if program.complete else "")):
+        lines += ["", "", *text.strip("\n").split("\n")]
     affects = layout.one_of_each(program)
     return layout.finish([*lines, *(["", "", *affects] if affects else [])])
 
@@ -118,7 +122,7 @@ def _function(program: Program, routine: Routine, printer: Printer) -> list[str]
     nodes = list(routine.entries.values())
     body = write(program.system.graph, nodes, printer, program.fresh_names())
     default = "=P0" if program.complete else ""
-    arguments = f"p{default}" if routine.timeless else f"t, u, p{default}"
+    arguments = f"p{default}" if routine.timeless else "t, u, p, v" if routine.along else f"t, u, p{default}"
     lines = [f"def {routine.name}({arguments}):", f'    """{routine.doc}"""']
     lines += layout.indented(unpack(program, body, printer))
     lines += layout.indented(body.lines)
@@ -141,6 +145,11 @@ def _result(routine: Routine, values: dict[tuple[int, ...], str], printer: Print
     if len(routine.shape) == 1:
         items = [values.get((i,), fill) for i in range(routine.shape[0])]
         return _listed("return [", items)
+    if len(routine.shape) == 3:
+        n = routine.shape[0]
+        lines = [f"matrix = [[[{fill}]*{n} for _ in range({n})] for _ in range({n})]"]
+        lines += [f"matrix[{i}][{j}][{k}] = {value}" for (i, j, k), value in values.items()]
+        return [*lines, "return matrix"]
     rows, columns = routine.shape
     if rows * columns <= SMALL:
         lines = ["return ["]
@@ -158,6 +167,59 @@ def _listed(start: str, items: list[str], end: str = "]") -> list[str]:
         return [one]
     return [start, *(f"    {item}," for item in items), end]
 
+
+_FACTOR = '''
+def w_factor(t, u, p, gamma):
+    """LU factorisation with row exchanges of W = I - gamma df/du: (factors, pivots), for `w_solve`."""
+    matrix = jacobian(t, u, p)
+    n = len(matrix)
+    lu = [[float(i == j) - gamma*matrix[i][j] for j in range(n)] for i in range(n)]
+    pivots = []
+    for k in range(n):
+        best = max(range(k, n), key=lambda i: abs(lu[i][k]))
+        lu[k], lu[best] = lu[best], lu[k]
+        pivots.append(best)
+        for i in range(k + 1, n):
+            factor = lu[i][k] = lu[i][k]/lu[k][k]
+            if factor != 0.0:
+                for j in range(k + 1, n):
+                    lu[i][j] -= factor*lu[k][j]
+    return lu, pivots
+
+
+def w_solve(lu, pivots, b):
+    """The solution x of W x = b from the factors of `w_factor`."""
+    x = list(b)
+    n = len(x)
+    for k in range(n):
+        x[k], x[pivots[k]] = x[pivots[k]], x[k]
+    for i in range(n):
+        x[i] -= sum(lu[i][j]*x[j] for j in range(i))
+    for i in reversed(range(n)):
+        x[i] = (x[i] - sum(lu[i][j]*x[j] for j in range(i + 1, n)))/lu[i][i]
+    return x
+'''
+
+_INVERSE = '''
+def inverse_jacobian(t, u, pDEFAULT):
+    """The inverse of df/du; raises ZeroDivisionError where it has none."""
+    left = jacobian(t, u, p)
+    n = len(left)
+    right = [[float(i == j) for j in range(n)] for i in range(n)]
+    for k in range(n):
+        best = max(range(k, n), key=lambda i: abs(left[i][k]))
+        for rows in (left, right):
+            rows[k], rows[best] = rows[best], rows[k]
+        pivot = left[k][k]
+        for rows in (left, right):
+            rows[k] = [x/pivot for x in rows[k]]
+        for i in range(n):
+            factor = left[i][k]
+            if i != k and factor != 0.0:
+                for rows in (left, right):
+                    rows[i] = [x - factor*y for x, y in zip(rows[i], rows[k])]
+    return right
+'''
 
 _MLP = '''
 def _mlp(widths, activation, w, at, x, order):

@@ -21,7 +21,7 @@ from .contexts import harmless
 from .identifiers import Identifiers
 from .printer import ATOM, Text, within
 from .program import PUBLIC, Program, Routine, describe
-from .torch_runtime import ALWAYS, HELPERS, MODULES, NETWORK, SUPPORT
+from .torch_runtime import ALGEBRA, ALWAYS, HELPERS, MODULES, NETWORK, SUPPORT
 
 if TYPE_CHECKING:
     from ..model.model import Model
@@ -121,6 +121,7 @@ def source(model: Model) -> str:
         lines += ["", "", *helper.strip("\n").split("\n")]
     for function in functions:
         lines += function.lines
+    lines += ["", "", *ALGEBRA.strip("\n").split("\n")]
     affects = layout.one_of_each(program)
     lines += ["", "", *affects] if affects else []
     return layout.finish([*lines, *_module(program, functions, module)])
@@ -142,11 +143,13 @@ class _Function:
 
 def _function(program: Program, routine: Routine, printer: TorchPrinter) -> _Function:
     body = write(program.system.graph, list(routine.entries.values()), printer, program.fresh_names())
-    arguments = "p" if routine.timeless else "t, u, p"
+    arguments = _arguments(routine)
     start = f"def _{routine.name}({arguments}, nets):" if body.networks else f"def {routine.name}({arguments}):"
     lines = ["", "", start, f'    """{routine.doc}"""']
     if not routine.timeless:
         lines += ["    t, p = _tensors(t, u, p)"]
+    if routine.along:
+        lines += ["    v = torch.as_tensor(v, dtype=u.dtype, device=u.device)"]
     lines += [f"    {program.names.leaves[kind, i]} = {printer.leaf(kind, i)}" for kind, i in body.leaves]
     lines += layout.indented(body.lines)
     lines += layout.indented(_result(routine, body, printer))
@@ -161,21 +164,32 @@ def _function(program: Program, routine: Routine, printer: TorchPrinter) -> _Fun
     return _Function(routine, lines, body.networks)
 
 
+def _arguments(routine: Routine) -> str:
+    return "p" if routine.timeless else "t, u, p, v" if routine.along else "t, u, p"
+
+
 def _result(routine: Routine, body: Body, printer: TorchPrinter) -> list[str]:
     """The values side by side; of a large matrix only those that are not zero."""
-    like = "p" if routine.timeless else "u, p, t=t"
+    like = "p" if routine.timeless else "u, p, v, t=t" if routine.along else "u, p, t=t"
     fill = printer.number(routine.fill).code
     values = dict(zip(routine.entries, (v.code for v in body.values), strict=True))
     size = math.prod(routine.shape)
     if len(routine.shape) == 1 or len(values) * 4 >= size or size <= 64:
         items = [values.get(place, fill) for place in itertools.product(*map(range, routine.shape))]
         return _call("return _stacked(", items, f"{routine.shape}, {like}")
-    flat = [str(place[0] * routine.shape[-1] + place[-1]) for place in routine.entries]
+    flat = [str(_flat(place, routine.shape)) for place in routine.entries]
     return [
         *_call("values = _stacked(", list(values.values()), f"({len(values)},), {like}"),
         *layout.wrapped("places = ", flat),
         f"return _scattered(values, places, {routine.shape}, {fill})",
     ]
+
+
+def _flat(place: tuple[int, ...], shape: tuple[int, ...]) -> int:
+    at = 0
+    for index, size in zip(place, shape, strict=True):
+        at = at * size + index
+    return at
 
 
 def _call(start: str, items: list[str], rest: str) -> list[str]:
@@ -243,14 +257,15 @@ def _module(program: Program, functions: Sequence[_Function], module: str) -> li
     for function in functions:
         routine = function.routine
         arguments = "" if routine.timeless else "t, u, "
+        first, last = ("v, ", ", v") if routine.along else ("", "")
         name = "forward" if routine.name == "f" else routine.name
-        lines += ["", f"    def {name}(self, {arguments}p=None):", f'        """{routine.doc}"""']
+        lines += ["", f"    def {name}(self, {arguments}{first}p=None):", f'        """{routine.doc}"""']
         if function.networks:
             lines += [
                 f"        if p is not None and p.shape[-1] > {system.n_params}:",
-                f"            return {routine.name}({arguments}p)",
-                f"        return _{routine.name}({arguments}self.p if p is None else p, self._own())",
+                f"            return {routine.name}({arguments}p{last})",
+                f"        return _{routine.name}({arguments}self.p if p is None else p{last}, self._own())",
             ]
         else:
-            lines.append(f"        return {routine.name}({arguments}self.p if p is None else p)")
+            lines.append(f"        return {routine.name}({arguments}self.p if p is None else p{last})")
     return [*lines, "", "", f"MODULE = {module}"]

@@ -46,8 +46,8 @@ def _stacked(values, shape, *arrays, t=None):
 ''',
     "_scattered": '''
 def _scattered(values, places, shape, fill):
-    """A matrix of `fill` but for `values`, which stand at `places` (counted row by row)."""
-    size = shape[0]*shape[1]
+    """An array of `fill` but for `values`, which stand at `places` (counted row by row)."""
+    size = math.prod(shape)
     matrix = torch.full(values.shape[:-1] + (size,), fill, dtype=values.dtype, device=values.device)
     index = torch.tensor(places, device=values.device)
     return matrix.index_copy(-1, index, values).reshape(values.shape[:-1] + shape)
@@ -117,6 +117,26 @@ def _sequential(widths, activation, dtype):
 ''',
 }
 """Name -> source of functions that every file contains (`ALWAYS`) or that networks need (`NETWORK`)."""
+
+ALGEBRA = '''
+def inverse_jacobian(t, u, p):
+    """The inverse of df/du, shape (..., n, n)."""
+    return torch.linalg.inv(jacobian(t, u, p))
+
+
+def w_factor(t, u, p, gamma):
+    """LU factorisation with row exchanges of W = I - gamma df/du: (factors, pivots), for `w_solve`."""
+    matrix = jacobian(t, u, p)
+    gamma = torch.as_tensor(gamma, dtype=matrix.dtype, device=matrix.device)
+    eye = torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
+    return torch.linalg.lu_factor(eye - gamma[..., None, None]*matrix)
+
+
+def w_solve(lu, pivots, b):
+    """The solution x (..., n) of W x = b from the factors of `w_factor`."""
+    return torch.linalg.lu_solve(lu, pivots, b[..., None])[..., 0]
+'''
+"""Solutions of linear equations with the Jacobian."""
 
 ALWAYS = ["_constant", "_tensors", "_stacked", "_scattered"]
 NETWORK = ["_joined", "_mlp", "_from_weights", "_from_module", "_sequential"]
