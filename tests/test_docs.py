@@ -68,3 +68,11 @@ def test_the_index_lists_every_page():
     index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
     for page in (ROOT / "docs").glob("*.md"):
         assert page.name == "index.md" or f"({page.name})" in index, f"docs/index.md does not name {page.name}"
+
+
+def test_the_page_of_errors_names_every_error():
+    page = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.SciMLError)]
+    assert len(kinds) > 10
+    for kind in kinds:
+        assert kind.__name__ in page
