@@ -83,6 +83,12 @@ def test_saturation_is_found_with_its_constant():
         assert got == pytest.approx(0.4 * point[1] * point[0] / (0.3 + point[0]), rel=0.05)
 
 
+def test_a_network_inside_a_function_of_the_model():
+    m = sd.model(f"eaten(a, b) = a*NN(b); x' = 1.3*x - eaten(x, y); y' = -1.8*y + 0.8*x*y; {PARTS}")
+    d = m.discover(data(LV, np.arange(0, 3.05, 0.1), 0.002))
+    assert float(d.terms["NN"] / y) == pytest.approx(0.9, rel=0.02)
+
+
 def test_outputs_of_a_vector_network_are_terms_of_their_own():
     m = sd.model(f"p, q = U(x, y); x' = 1.3*x + p; y' = -1.8*y + q; {PARTS}\nneural U(x, y) -> 2 {{ hidden = [8] }}")
     d = m.discover(data(LV, np.arange(0, 3.05, 0.1)))

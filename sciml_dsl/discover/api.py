@@ -24,7 +24,7 @@ from ..fit.train import train
 from ..fit.unknowns import find_unknowns
 from ..model.model import Model
 from . import library as libraries
-from .assemble import Assembled, Unknown, assemble, completed, with_probes
+from .assemble import Assembled, Unknown, assemble, completed, with_probes, without_wrappers
 from .assemble import find_unknowns as find_terms
 from .library import Term
 from .regress import Array, project, propose, refit
@@ -121,6 +121,7 @@ def discover(
         raise InputError(f"max_time must be positive, got {max_time}")
     tell = progress or (lambda event: None)
     deadline = math.inf if max_time is None else perf_counter() + max_time
+    model = without_wrappers(model)
     experiments = prepare(data, model, u0=u0, sigma=sigma)
     _enough(experiments)
     unknowns = find_terms(model.spec)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from ..language import ast
 from ..model.model import Model
 from ..model.spec import Definition, ModelSpec
-from ..model.terms import network_calls
+from ..model.terms import map_expressions, network_calls
 from .library import INNER, Term, formal, substitute
 
 INNER_RANGE = 1e3
@@ -70,6 +70,38 @@ class Assembled:
     def bounds(self) -> dict[str, tuple[float, float]]:
         """Bounds of the inner constants."""
         return {c.inner: (c.size / INNER_RANGE, c.size * INNER_RANGE) for c in self.columns if c.inner is not None}
+
+
+def without_wrappers(model: Model) -> Model:
+    """The model with functions that call networks written out, so that every call stands in the model's own names."""
+    spec = model.spec
+    networks = {net.name for net in spec.networks}
+    bodies = {f.name: (f.args, f.body) for f in spec.functions}
+    wrappers: set[str] = set()
+    while True:
+        new = {
+            name
+            for name, (_, body) in bodies.items()
+            if name not in wrappers
+            and any(isinstance(n, ast.Call) and n.func in networks | wrappers for n in ast.postorder(body))
+        }
+        if not new:
+            break
+        wrappers |= new
+    if not wrappers:
+        return model
+
+    def written_out(expr: ast.Expr) -> ast.Expr:
+        def combine(node: ast.Expr, parts: list[ast.Expr]) -> ast.Expr:
+            if isinstance(node, ast.Call) and node.func in wrappers:
+                args, body = bodies[node.func]
+                return substitute(written_out(body), dict(zip(args, parts, strict=True)))
+            return ast.rebuild(node, parts)
+
+        return ast.fold(expr, combine)
+
+    spec = map_expressions(spec, written_out)
+    return Model(replace(spec, functions=tuple(f for f in spec.functions if f.name not in wrappers)))
 
 
 def find_unknowns(spec: ModelSpec) -> tuple[Unknown, ...]:

@@ -82,7 +82,7 @@ def with_terms(
             )
         return node
 
-    result = _map(spec, lambda expr: fold(expr, put))
+    result = map_expressions(spec, lambda expr: fold(expr, put))
     left = {func for func, _ in network_calls(result)}
     result = replace(
         result,
@@ -165,11 +165,11 @@ def network_calls(spec: ModelSpec) -> dict[Key, list[Call]]:
                 found.setdefault((node.func, node.index), []).append(node)
         return expr
 
-    _map(spec, look)
+    map_expressions(spec, look)
     return found
 
 
-def _map(spec: ModelSpec, change: Callable[[Expr], Expr]) -> ModelSpec:
+def map_expressions(spec: ModelSpec, change: Callable[[Expr], Expr]) -> ModelSpec:
     """`spec` with every expression that may hold a network changed."""
 
     def maybe(expr: Expr | None) -> Expr | None:
