@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import pages
+from sciml_dsl import errors
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "examples" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
