@@ -10,14 +10,18 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from .errors import InputError
 
 
-def check_output(path: str | Path) -> Path:
+def check_output(path: str | Path, inputs: Iterable[str | Path] = ()) -> Path:
     """`path` as a `Path`, or an `InputError` saying why no file can be written there.
+
+    Arguments:
+        path: where a result shall be written.
+        inputs: files that are read in the same run; a result must not replace them.
 
     Example:
         >>> check_output("result.csv").name
@@ -32,6 +36,9 @@ def check_output(path: str | Path) -> Path:
         raise InputError(f"cannot write {path}: it is a directory\n  hint: name a file in it")
     if not os.access(path if path.exists() and not path.is_file() else folder, os.W_OK):
         raise InputError(f"cannot write {path}: no permission to write in {folder}")
+    for given in inputs:
+        if path.exists() and Path(given).exists() and path.samefile(given):
+            raise InputError(f"cannot write {path}: that is the input {given}\n  hint: give the result another name")
     return path
 
 
@@ -54,7 +61,10 @@ def write_with(path: str | Path, write: Callable[[Path], None]) -> Path:
     if target.exists() and not target.is_file():
         write(target)  # a device or a pipe: there is nothing to replace
         return path
-    handle, name = tempfile.mkstemp(prefix=f".{target.stem}.", suffix=target.suffix, dir=target.parent)
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{target.stem}.", suffix=target.suffix, dir=target.parent)
+    except OSError as error:  # a full disk, a name too long, a file system that takes no files
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
     os.close(handle)
     temporary = Path(name)
     try:

@@ -383,7 +383,7 @@ def test_discover_recovers_a_term(here: Path) -> None:
     result = run("discover", "unknown.sciml", "data.csv", "-o", "completed.sciml", "--seed", "0")
     assert result.exit_code == 0, result.output
     assert "verdict     identified" in result.stdout
-    assert (here / "out" / "unknown.png").exists() and "train" in result.stderr.lower()
+    assert (here / "out" / "unknown.png").exists() and "networks" in result.stderr
     completed = sciml_dsl.load("completed.sciml")
     assert completed.networks == ()
     sol = completed.solve((0, 4), saveat=t, rtol=1e-9, atol=1e-11)
@@ -416,3 +416,23 @@ def test_files_are_replaced_in_one_step(here: Path) -> None:
     with pytest.raises(InputError, match="it is a directory"):
         write_text(here, "x")
     assert not [p for p in here.iterdir() if p.name.startswith(".")]
+
+
+def test_results_never_replace_what_was_read(here: Path) -> None:
+    before = {path.name: path.read_bytes() for path in here.iterdir()}
+    (here / "same.sciml").symlink_to(here / "decay.sciml")
+    for arguments in (
+        ["solve", "decay.sciml", "--t1", "1", "-o", "decay.sciml"],
+        ["code", "decay.sciml", "-o", "same.sciml"],
+        ["fit", "decay.sciml", "data.csv", "-o", "./data.csv"],
+        ["fit", "decay.sciml", "data.csv", "-o", "decay.sciml"],
+        ["discover", "unknown.sciml", "data.csv", "-o", "unknown.sciml"],
+    ):
+        result = run(*arguments)
+        assert result.exit_code == 2 and "that is the input" in result.stderr, result.output
+    assert {name: (here / name).read_bytes() for name in before} == before
+
+
+def test_a_file_that_cannot_be_made_is_an_error_of_the_input(here: Path) -> None:
+    result = run("code", "decay.sciml", "-o", "n" * 250 + ".py")  # room for the name, none for that of the temporary
+    assert result.exit_code == 2 and "cannot write" in result.stderr and "Traceback" not in result.output

@@ -18,7 +18,7 @@ from .console import echo_json, json_option, load_model, model_argument, output_
 def command(file: Path, target: str, output: Path | None, as_json: bool) -> None:
     """Print the model in FILE as standalone source code."""
     if output is not None:
-        check_output(output)
+        check_output(output, [file])
     source = load_model(file).code(target)
     if output is not None:
         write_text(output, source if source.endswith("\n") else source + "\n")

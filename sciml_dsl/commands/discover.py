@@ -62,7 +62,7 @@ def command(
     from ..fit.table import check_table, read_table
 
     if output is not None:
-        check_output(output)
+        check_output(output, [file, data])
     model = load_model(file)
     if not model.networks:
         raise InputError(

@@ -56,7 +56,7 @@ def command(
     from ..fit.table import check_table, read_table
 
     if output is not None:
-        check_output(output)
+        check_output(output, [file, data])
     if plot is not None:
         from ..plot import check_path
 

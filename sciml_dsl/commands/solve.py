@@ -60,7 +60,7 @@ def command(
 ) -> int:
     """Integrate the model in FILE from t0 to t1."""
     if output is not None:
-        check_output(output)
+        check_output(output, [file])
     if plot is not None:
         from ..plot import check_path
 
