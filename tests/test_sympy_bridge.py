@@ -277,3 +277,21 @@ def test_other_arguments_that_do_not_fit():
 
 def test_trees_of_text_are_reused():
     assert tree("2*x") == from_sympy_expr(2 * x)
+
+
+def test_huge_numbers_end_where_doubles_do():
+    """Exact arithmetic would fill the memory; the value is that of Python's doubles."""
+    for text, expected in (
+        ("10^10^10^10", math.inf),
+        ("10.5^1000000^2", math.inf),
+        ("(-3)^100001", -math.inf),
+        ("2^(-10000000)", 0.0),
+        ("1^10^10", 1.0),
+        ("pow(0.5, 1030)", 0.5**1030),
+        ("2^1000", 2.0**1000),
+        ("lgamma(1e9)", math.lgamma(1e9)),
+    ):
+        assert float(sd.model(f"x' = {text}").equations["x"]) == pytest.approx(expected, rel=1e-14)
+    m = sd.model("x' = (2*x)^1e14 + gamma(1e9)*x + x^2000")
+    assert {s.name for s in m.equations["x"].free_symbols} == {"x"}
+    assert sd.model("x' = x^2000").jacobian()[0] == 2000 * sp.Symbol("x") ** 1999

@@ -18,6 +18,7 @@ from sympy.core.function import AppliedUndef
 from ..errors import ModelError, NameModelError, ReservedError, UnsupportedError, suggest
 from ..language.ast import Binary, Call, Expr, IfElse, Name, Num, Unary, fold
 from ..language.names import TIME, is_name, normalise, split_primes
+from .bounded import floating, power
 
 _CUBE_ROOT = sympy.Rational(1, 3)
 
@@ -48,16 +49,16 @@ TO_SYMPY: dict[str, Callable[..., Any]] = {
     "atanh": sympy.atanh,
     "erf": sympy.erf,
     "erfc": sympy.erfc,
-    "gamma": sympy.gamma,
-    "lgamma": sympy.loggamma,
-    "digamma": sympy.digamma,
+    "gamma": floating(sympy.gamma),
+    "lgamma": floating(sympy.loggamma),
+    "digamma": floating(sympy.digamma),
     "abs": sympy.Abs,
     "sign": sympy.sign,
     "floor": sympy.floor,
     "ceil": sympy.ceiling,
     "mod": sympy.Mod,
     "atan2": sympy.atan2,
-    "pow": sympy.Pow,
+    "pow": power,
     "min": sympy.Min,
     "max": sympy.Max,
 }
@@ -154,7 +155,7 @@ def _arithmetic(op: str, left: Any, right: Any) -> Any:
 
 def _binary(op: str, left: Any, right: Any) -> Any:
     if op == "^":
-        return _numeric(left) ** _numeric(right)
+        return power(_numeric(left), _numeric(right))
     if op == "and":
         return sympy.And(_condition(left), _condition(right))
     if op == "or":
