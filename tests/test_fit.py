@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -241,3 +242,13 @@ def test_the_figure_is_drawn(tmp_path):
     found = sd.model("x' = -k*x; x(0) = 1; param k = 1").fit({"t": [0, 1, 2], "x": [1.0, 0.6, 0.4]})
     found.plot(path=tmp_path / "fit.png")
     assert (tmp_path / "fit.png").stat().st_size > 1000
+
+
+def test_a_fit_can_be_pickled():
+    times = np.arange(4.0)
+    result = sd.model("x' = -k*x; x(0) = 2\nparam k = 1").fit({"t": times, "x": 2 * np.exp(-0.7 * times) + 0.01})
+    again = pickle.loads(pickle.dumps(result))
+    assert again.p == result.p and again.message == result.message
+    pd.testing.assert_frame_equal(again.covariance, result.covariance)
+    np.testing.assert_array_equal(again.residuals, result.residuals)
+    pd.testing.assert_frame_equal(again.to_pandas(), result.to_pandas())

@@ -152,6 +152,11 @@ class Problem:
         self._inputs = [self._input(k) for k in range(len(experiments))]
         self._nothing = [_Plan(_NO_COLUMNS, _NO_COLUMNS, _NO_COLUMNS, _NO_COLUMNS)] * len(experiments)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Native code and its buffers stay behind: a copy compiles its own when it is unpickled."""
+        options = {name: getattr(self, name) for name in ("noise", "method", "rtol", "atol", "max_steps")}
+        return _again, (self.model, self.experiments, self.unknowns, options)
+
     # ------------------------------------------------------------ residuals
 
     def residuals(self, theta: Floats) -> Floats:
@@ -444,6 +449,10 @@ def problem(
     unknowns = find_unknowns(
         model, experiments, parameters=parameters, fixed=fixed, start=start, bounds=bounds, weights=weights, seed=seed
     )
+    return Problem(model, experiments, unknowns, **options)
+
+
+def _again(model: Model, experiments: list[Prepared], unknowns: Unknowns, options: dict[str, Any]) -> Problem:
     return Problem(model, experiments, unknowns, **options)
 
 
