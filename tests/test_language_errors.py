@@ -85,6 +85,7 @@ CASES = [
     ("x' = 1; at 5: x = 1, ⟦x⟧ = 2", sd.NameModelError, "assigned twice", ""),
     ("x' = 1; at ⟦x⟧: x = 2", sd.ModelError, "depends on the state", ""),
     ("x' = 1; every ⟦0⟧: x = 2", sd.ModelError, "must be positive", ""),
+    ("x' = 1; const k = 2; every ⟦-k/2⟧: x = 2", sd.ModelError, "must be positive", ""),
     ("x' = 1; when x ⟦=⟧ 1: x = 2", sd.SyntaxModelError, "`=` inside a condition", "`==`"),
     ("x' = 1; when ⟦x⟧: x = 2", sd.ModelError, "condition", "x < 0.1"),
     ("x' = 1; when ⟦x != 1⟧: x = 2", sd.UnsupportedError, "`!=`", "`<` or `>`"),

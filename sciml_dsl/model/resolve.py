@@ -14,7 +14,7 @@ from itertools import pairwise
 
 from ..errors import ModelError, NameModelError, UnsupportedError
 from ..language import syntax
-from ..language.ast import Binary, Call, Expr, Name, Num, Span, Unary, names
+from ..language.ast import Binary, Call, Expr, Name, Span, Unary, names
 from ..language.complaint import Complaint
 from ..language.names import BUILTINS, TIME
 from .constants import evaluate
@@ -377,6 +377,13 @@ class _Resolver:
             pending.extend(self.definitions[name] for name in below if name in self.definitions)
         return found
 
+    def _constant(self, expr: Expr) -> bool:
+        """Whether `expr` is made of numbers and constants alone."""
+        return names(expr) <= self.constants.keys() and not calls(expr) & self.functions.keys()
+
+    def _value(self, expr: Expr) -> float:
+        return evaluate(expr, self.constant_values(), "the period of `every`", self.scope.described())
+
     def event(self, event: syntax.Event) -> Event:
         if event.kind == "when":
             condition, time, period, start, stop = self.condition(event.subject), None, None, None, None
@@ -384,7 +391,7 @@ class _Resolver:
             subject = self.fixed(event.subject, "the time of an event")
             condition = None
             time, period = (subject, None) if event.kind == "at" else (None, subject)
-            if isinstance(period, Num) and not period.value > 0.0:
+            if period is not None and self._constant(period) and not self._value(period) > 0.0:
                 raise Complaint("the period of `every` must be positive", event.span, None, ModelError)
             start = None if event.start is None else self.fixed(event.start, "the start of `every`")
             endless = (
