@@ -190,9 +190,8 @@ class Integrator:
         if not (math.isfinite(t0) and math.isfinite(t1)):
             raise InputError(f"the time span ({t0}, {t1}) must be finite")
         if not (dt0 >= 0.0 and dtmax > 0.0 and max_steps > 0):
-            raise InputError(
-                f"dt0 ({dt0}) must not be negative, dtmax ({dtmax}) and max_steps ({max_steps}) must be positive"
-            )
+            name, value = ("max_steps", max_steps) if max_steps <= 0 else ("dtmax", dtmax) if dt0 >= 0 else ("dt0", dt0)
+            raise InputError(f"{name} must be positive, got {value}")
         options = np.array((0 if record else number, max_steps, save_steps, dense, record, functions.n_params))
         times = np.array((t0, t1, dt0, dtmax), dtype=np.float64)
         return Trajectory._make(
