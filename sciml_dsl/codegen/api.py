@@ -18,8 +18,12 @@ from .load import load
 if TYPE_CHECKING:
     from ..model.model import Model
 
-SOURCES: Mapping[str, str] = {name: f"{__package__}.{name}" for name in ("python", "numpy", "numba", "torch", "sciml")}
-"""Target of `code` -> module with `source(model) -> str` (for "sciml": `emit(spec) -> str`)."""
+_OWN_FILE = ("python", "numpy", "numba", "torch", "c", "cuda", "julia", "latex", "sciml", "asm")
+SOURCES: Mapping[str, str] = {
+    **{name: f"{__package__}.{name}" for name in _OWN_FILE},
+    "llvm": f"{__package__}.ir",
+}
+"""Target of `code` -> module with `source(model) -> str` (for "sciml" and "latex": `emit(spec) -> str`)."""
 
 CALLABLES = ("numba", "numpy", "torch", "python", "native")
 """Targets of `rhs` and `jac`."""
@@ -29,8 +33,10 @@ def code(model: Model, target: str = "python") -> str:
     """The model as standalone source.
 
     Arguments: `target`, one of "python" (needs only `math`), "numpy", "numba",
-    "torch" and "sciml" (the modelling language itself).  The same model gives the
-    same text.  Raises `UnknownNameError` for another target.
+    "torch", "c" (C99, needs only math.h), "cuda", "julia", "latex", "sciml" (the
+    modelling language itself), and what the solvers run on this machine: "llvm" and
+    "asm".  The same model gives the same text.  Raises `UnknownNameError` for another
+    target.
 
     Example
     -------
@@ -41,7 +47,7 @@ def code(model: Model, target: str = "python") -> str:
     """
     _check(target, tuple(SOURCES))
     module = import_module(SOURCES[target])
-    text: str = module.emit(model.spec) if target == "sciml" else module.source(model)
+    text: str = module.emit(model.spec) if target in ("sciml", "latex") else module.source(model)
     return text
 
 

@@ -1,4 +1,4 @@
-"""Pieces of Python source that all Python targets share: docstring, data, wrapping.
+"""Pieces of source that targets share: docstring, data, wrapping.
 
 Text of a model reaches generated source only here, as string literals, and in
 `identifiers`, as identifiers; neither can end the literal or name it stands in.
@@ -22,19 +22,20 @@ def text(value: str) -> str:
     return shown.replace("\\", "\\\\").replace('"', '\\"')
 
 
-def wrapped(start: str, items: Sequence[str], end: str = "") -> list[str]:
+def wrapped(start: str, items: Sequence[str], end: str = "", brackets: str = "()") -> list[str]:
     """`start(item, item, ...)end` over as many lines as it takes."""
-    one = ", ".join(items) + ("," if len(items) == 1 else "")
+    opening, closing = brackets[0], brackets[1]
+    one = ", ".join(items) + ("," if len(items) == 1 and brackets == "()" else "")
     if len(start) + len(one) + len(end) + 2 <= WIDTH:
-        return [f"{start}({one}){end}"]
-    lines = [f"{start}("]
+        return [f"{start}{opening}{one}{closing}{end}"]
+    lines = [start + opening]
     row = "   "
     for item in items:
         if len(row) + len(item) + 2 > WIDTH and row.strip():
             lines.append(row)
             row = "   "
         row += f" {item},"
-    return [*lines, row, f"){end}"]
+    return [*lines, row, closing + end]
 
 
 def numbers(printer: Printer, values: Iterable[float]) -> list[str]:

@@ -68,6 +68,11 @@ def module_text(system: System) -> str:
     return module.text()
 
 
+def solve_code(system: System) -> MachineCode:
+    """The compiled part every solve needs."""
+    return _part(system, "solve", _solve)[0]
+
+
 Part = tuple[MachineCode, dict[str, object]]
 
 

@@ -151,7 +151,10 @@ class Model:
     # ------------------------------------------------------------ code
 
     def code(self, target: str = "python") -> str:
-        """Standalone source of the model for `target`: "python", "numba", "torch", "latex", "sciml" ..."""
+        """Standalone source of the model for `target`; see `sciml_dsl.codegen.api.code`.
+
+        "python", "numpy", "numba", "torch", "c", "cuda", "julia", "latex", "sciml", "llvm" or "asm".
+        """
         from ..codegen.api import code
 
         return code(self, target)
@@ -167,6 +170,37 @@ class Model:
         from ..codegen.api import jac
 
         return jac(self, target)
+
+    # ------------------------------------------------------------ introspection
+
+    def operations(self, of: str = "f") -> dict[str, int]:
+        """How many operations of each kind a routine of the generated code takes.
+
+        Arguments: `of`, a routine: "f", "jacobian", "parameter_jacobian", "vjp" ...
+        Shared subexpressions count once, networks as calls under their names.  Raises
+        `UnknownNameError` for a routine the model does not have.
+
+        >>> import sciml_dsl as sd
+        >>> sd.model("x' = a*x*y - x; y' = a*x*y; param a = 1; x(0) = 1; y(0) = 1").operations()
+        {'mul': 2, 'sub': 1}
+        """
+        from ..codegen.count import operations
+
+        return operations(self.system, of)
+
+    def dependencies(self) -> dict[str, tuple[str, ...]]:
+        """What the equation of each state, and each observable, uses: a graph as `{name: names}`.
+
+        Names appear as the equation has them (observables are not written out,
+        functions are): states, parameters, constants, observables, networks, then `t`.
+
+        >>> import sciml_dsl as sd
+        >>> sd.model("x' = -k*s; y' = NN(x, t); s = x + y; param k = 1").dependencies()
+        {'x': ('k', 's'), 'y': ('x', 'NN', 't'), 's': ('x', 'y')}
+        """
+        from .introspect import dependencies
+
+        return dependencies(self.spec)
 
     # ------------------------------------------------------------ solving, fitting, discovering
 
@@ -298,6 +332,12 @@ class Model:
         from ..codegen.sciml import emit
 
         return emit(self.spec)
+
+    def _repr_latex_(self) -> str:
+        """The equations as a notebook shows them."""
+        from ..codegen.latex import emit
+
+        return f"$\\displaystyle {emit(self.spec).strip()}$"
 
     def __repr__(self) -> str:
         parts = [_count(self.states, "state"), _count(self.parameters, "parameter")]

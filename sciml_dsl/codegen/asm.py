@@ -1,0 +1,20 @@
+"""Target "asm": the machine code the solvers run, as assembly text of this machine's processor."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .native import solve_code
+
+if TYPE_CHECKING:
+    from ..model.model import Model
+
+
+def source(model: Model) -> str:
+    """The model's right-hand side, Jacobian, initial values, observables and events as assembly.
+
+    The functions follow the native calling convention of docs/design.md.  The text is
+    for the processor this runs on.  Straight-line code is as the graph made it, shared
+    subexpressions once; that of models with networks has been through LLVM's optimiser.
+    """
+    return solve_code(model.system).assembly()

@@ -1,0 +1,269 @@
+"""Target "c": a C99 file that needs nothing but `math.h`.
+
+Functions have the native calling convention, `void f(double t, const double
+*u, const double *p, double *out)`, matrices row by row, so they can be handed
+to a solver by address.  `p` are the parameters followed by all network
+weights.  Nothing is allocated, and `out` is written last, so it may be `u`.
+Target "cuda" is the same text with other qualifiers (`cuda.py`).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from . import c_runtime as runtime
+from . import layout
+from .blocks import write
+from .identifiers import Identifiers, ascii_identifier
+from .printer import AND, ATOM, CHOICE, MUL, NEG, OR, Printer, Text, within
+from .program import Program, Routine, describe
+
+if TYPE_CHECKING:
+    from ..model.model import Model
+
+_SAME = (
+    "exp expm1 log log1p log2 log10 sqrt cbrt sin cos tan asin acos atan atan2 sinh cosh tanh asinh acosh atanh "
+    "erf erfc lgamma floor ceil pow"
+).split()
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How functions are declared: `local` ones of the file's own, `public` ones others call,
+    and `data`; `table` whether there is a table of the events' functions."""
+
+    local: str
+    public: str
+    data: str
+    table: bool
+
+
+C = Dialect(local="static", public="", data="", table=True)
+
+
+class CPrinter(Printer):
+    FUNCTIONS: ClassVar[dict[str, str]] = {name: name for name in _SAME} | {
+        "abs": "fabs",
+        "gamma": "tgamma",
+        "sign": "sign_of",
+        "min": "smaller",
+        "max": "larger",
+        "digamma": "digamma",
+    }
+    HELPERS: ClassVar[dict[str, str]] = runtime.HELPERS
+    INFINITY, NAN = "INFINITY", "NAN"
+    TRUE, FALSE = "1", "0"
+    OTHERWISE = "} else {"
+    CLOSE = "}"
+
+    def __init__(self, program: Program) -> None:
+        super().__init__()
+        self.program = program
+
+    def choose(self, cond: Text, a: Text, b: Text) -> Text:
+        return self._join(f"{within(cond, OR)} ? {within(a, OR)} : {within(b, CHOICE)}", CHOICE, cond, a, b)
+
+    def boolean(self, op: str, args: Sequence[Text]) -> Text:
+        if op == "not":
+            return self._join(f"!{within(args[0], ATOM)}", NEG, *args, truth=True)
+        level, sign = (AND, "&&") if op == "and" else (OR, "||")
+
+        def side(text: Text, least: int) -> str:
+            # compilers ask for parentheses around && inside ||
+            return f"({text.code})" if op == "or" and text.level == AND else within(text, least)
+
+        code = f"{side(args[0], level)} {sign} {side(args[1], level + 1)}"
+        return self._join(code, level, *args, truth=True)
+
+    def truth_to_number(self, text: Text) -> Text:
+        return self.choose(text, Text("1.0"), Text("0.0"))
+
+    def whole_power(self, a: Text, n: int) -> Text:
+        if 2 <= n <= 4 and a.depth == 0:
+            return self._join("*".join([within(a, ATOM)] * n), MUL, a)
+        self.use("ipow")
+        return self._join(f"ipow({a.code}, {n})", ATOM, a)
+
+    def remainder(self, a: Text, b: Text) -> Text:
+        self.use("modulo")
+        return self._join(f"modulo({a.code}, {b.code})", ATOM, a, b)
+
+    def assign(self, name: str, code: str, truth: bool = False) -> str:
+        return f"const {'int' if truth else 'double'} {name} = {code};"
+
+    def declare(self, name: str, truth: bool = False) -> list[str]:
+        return [f"{'int' if truth else 'double'} {name};"]
+
+    def put(self, name: str, code: str) -> str:
+        return f"{name} = {code};"
+
+    def branch(self, cond: str, first: bool) -> str:
+        return f"{'' if first else '} else '}if ({cond}) {{"
+
+    def network_call(self, result: str, name: str, k: int, inputs: Sequence[str], order: int) -> list[str]:
+        system = self.program.system
+        net = system.networks[k]
+        size = net.n_in + net.n_out * (1 + net.n_in + net.n_in**2)
+        return [
+            f"double {result}[{size}] = {{{', '.join(inputs)}}};",
+            f"{name}(p + {system.weight_offsets[k]}, {order}, {result});",
+        ]
+
+    def projection(self, call: str, indices: tuple[int, ...], n_in: int) -> str:
+        column = (0, 1, 1 + n_in)[len(indices) - 1]
+        for k, j in enumerate(reversed(indices[1:])):
+            column += j * n_in**k
+        return f"{call}[{n_in + indices[0] * (1 + n_in + n_in**2) + column}]"
+
+
+def source(model: Model) -> str:
+    """A standalone C99 file for `model`; link it with `-lm`.
+
+    It defines N_STATES, N_PARAMETERS, N_WEIGHTS ..., the arrays STATES, PARAMETERS,
+    OBSERVABLES (names, UTF-8), P0 (defaults, then trained weights), U0, and what
+    target "python" does as functions `f(t, u, p, out)`; `jvp` and its like take `v`
+    before `out`, `initial` and `event_times` only `p, out`.  Names of the model that C
+    cannot have are spelled in ASCII.
+
+    Example
+    -------
+    >>> import sciml_dsl as sd
+    >>> "void f(double t, const double *u" in source(sd.model("x' = -k*x; x(0) = 1; param k = 2"))
+    True
+    """
+    program = prepare(model)
+    lines = [*head(program, "Compile with: cc -O3 -std=c99 -fPIC -shared model.c -lm"), "", "#include <math.h>", ""]
+    return layout.finish([*lines, *body(program, C)])
+
+
+def prepare(model: Model, reserved: Sequence[str] = ()) -> Program:
+    """The program of a model in identifiers of C."""
+    return describe(model, [*runtime.OWN, *reserved], Identifiers(spell=ascii_identifier, words=runtime.WORDS))
+
+
+def body(program: Program, dialect: Dialect) -> list[str]:
+    """Everything behind the includes."""
+    printer = CPrinter(program)
+    functions: list[str] = []
+    for routine in program.routines:
+        functions += ["", *_function(program, routine, printer, dialect)]
+    lines = _data(program, printer, dialect)
+    parts = printer.helpers() + _networks(program)
+    lines += [line for part in parts for line in ["", *_declared(part, dialect)]]
+    lines += functions
+    lines += ["", *_declared(runtime.ALGEBRA, dialect)]
+    count = len(program.system.events)
+    if count and dialect.table:
+        kind = "void (*const AFFECTS[])(double, const double *, const double *, double *)"
+        lines += ["", f"{kind} = {{{', '.join(f'affect_{k}' for k in range(count))}}};"]
+    return lines
+
+
+def _declared(part: str, dialect: Dialect) -> list[str]:
+    public = f"{dialect.public} " if dialect.public else ""
+    return part.strip("\n").replace("PUBLIC_ ", public).replace("LOCAL", dialect.local).split("\n")
+
+
+def head(program: Program, how: str) -> list[str]:
+    """The comment at the top: the layout of the arrays."""
+    about = [
+        "f(t, u, p, out) writes du/dt; matrices are written row by row.",
+        "p holds the parameters and behind them all weights." if program.system.networks else how,
+        *([how] if program.system.networks else []),
+    ]
+    shown = [line.strip('"') for line in layout.docstring(program, about)]
+    lines = [_comment(line) for line in shown]
+    return [f"/* {lines[0]}", *(f" * {line}".rstrip() for line in lines[1:-1]), " */"]
+
+
+def _comment(text: str) -> str:
+    """`text` as it may stand inside a comment."""
+    return text.replace("\\", "/").replace("*/", "* /").replace("/*", "/ *").replace("?", "_")
+
+
+def _string(value: str) -> str:
+    """A literal of the UTF-8 bytes of `value`; everything but letters, digits and blanks as octal numbers."""
+    plain = {*b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_ "}
+    shown = "".join(chr(byte) if byte in plain else f"\\{byte:03o}" for byte in value.encode())
+    return f'"{shown}"'
+
+
+def _array(start: str, items: Iterable[str], nothing: str) -> list[str]:
+    """An array; C has none of length 0, so an empty one has one element that says nothing."""
+    return layout.wrapped(f"{start} = ", list(items) or [nothing], ";", "{}")
+
+
+def _data(program: Program, printer: CPrinter, dialect: Dialect) -> list[str]:
+    system = program.system
+    sizes = {
+        "STATES": system.n,
+        "PARAMETERS": system.n_params,
+        "WEIGHTS": system.n_weights,
+        "OBSERVABLES": len(system.observables),
+        "NONZEROS": len(program.indices),
+        "EVENTS": len(system.events),
+    }
+    lines = ["enum {", *(f"    N_{name} = {size}," for name, size in sizes.items())]
+    lines[-1] = lines[-1].rstrip(",")
+    lines += ["};", ""]
+    text, number, whole = (f"{dialect.data}const {kind}" for kind in ("char *const", "double", "int"))
+    for name, names in [
+        ("STATES", system.states),
+        ("PARAMETERS", system.parameters),
+        ("OBSERVABLES", system.observable_names),
+    ]:
+        lines += _array(f"{text} {name}[]", map(_string, names), "0")
+    lines += _array(f"{number} P0[]", layout.numbers(printer, [*program.defaults, *(program.weights or ())]), "0.0")
+    if program.initial is not None:
+        lines += _array(f"{number} U0[]", layout.numbers(printer, program.initial), "0.0")
+    lines += ["/* Where the numbers of jacobian_values stand: compressed sparse columns, rows and columns from 0. */"]
+    lines += _array(f"{whole} JACOBIAN_INDICES[]", map(str, program.indices), "0")
+    lines += _array(f"{whole} JACOBIAN_INDPTR[]", map(str, program.indptr), "0")
+    if system.events:
+        lines += _array(f"{text} EVENTS[]", (_string(event.kind) for event in system.events), "0")
+        lines += _array(f"{whole} TERMINAL[]", (str(int(event.terminate)) for event in system.events), "0")
+    return lines
+
+
+def _function(program: Program, routine: Routine, printer: CPrinter, dialect: Dialect) -> list[str]:
+    inside = write(program.system.graph, list(routine.entries.values()), printer, program.fresh_names())
+    arguments = ["const double *p"] if routine.timeless else ["double t", "const double *u", "const double *p"]
+    arguments += ["const double *v"] if routine.along else []
+    public = f"{dialect.public} " if dialect.public else ""
+    lines = [f"/* {routine.doc} */", f"{public}void {routine.name}({', '.join(arguments)}, double *out)", "{"]
+    leaves = [f"const double {program.names.leaves[kind, i]} = {printer.leaf(kind, i)};" for kind, i in inside.leaves]
+    lines += layout.indented([*leaves, *inside.lines])
+    if len(routine.entries) < math.prod(routine.shape):
+        fill = printer.number(routine.fill).code
+        lines += [f"    for (long i_ = 0; i_ < {math.prod(routine.shape)}; i_++)", f"        out[i_] = {fill};"]
+    for place, value in zip(routine.entries, inside.values, strict=True):
+        at = 0
+        for index, size in zip(place, routine.shape, strict=True):
+            at = at * size + index
+        lines.append(f"    out[{at}] = {value.code};")
+    return [*lines, "}"]
+
+
+def _networks(program: Program) -> list[str]:
+    system = program.system
+    used = {net.activation for net in system.networks}
+    parts = [text for name, text in runtime.ACTIVATIONS.items() if name in used]
+    for name, net in zip(program.names.networks, system.networks, strict=True):
+        words = {
+            "SHOWN": _comment(layout.text(net.name)),
+            "WIDTHS": "-".join(map(str, net.sizes)),
+            "LISTED": ", ".join(map(str, net.sizes)),
+            "ACTIVATION": net.activation,
+            "NAME": name,
+            "LAYERS": str(len(net.sizes) - 1),
+            "WIDEST": str(max(net.sizes)),
+            "STRIDE": str(1 + net.n_in + net.n_in**2),
+            "OUTPUTS": str(net.n_out),
+            "N": str(net.n_in),
+        }
+        parts.append(re.sub(r"@(\w+?)@", lambda found, words=words: words[found[1]], runtime.NETWORK))  # type: ignore[misc]
+    return parts

@@ -1,0 +1,242 @@
+"""Target "julia": a module whose functions fit `ODEFunction` of SciMLBase.
+
+In-place functions with Julia's order of arguments, `f!(du, u, p, t)`,
+`jac!(J, u, p, t)`, `tgrad!`, `paramjac!`, `jvp!(Jv, v, u, p, t)`; indices count
+from 1.  Base and LinearAlgebra suffice, SpecialFunctions is loaded where the
+model uses `erf`, `gamma` and the like.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from . import julia_runtime as runtime
+from . import layout
+from .blocks import write
+from .identifiers import Identifiers, identifier
+from .printer import AND, ATOM, CHOICE, NEG, OR, POW, Printer, Text, within
+from .program import Program, Routine, describe
+
+if TYPE_CHECKING:
+    from ..model.model import Model
+
+_SAME = (
+    "exp expm1 log log1p log2 log10 sqrt cbrt sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh "
+    "erf erfc gamma digamma abs sign floor ceil min max"
+).split()
+_SPECIAL = ("erf", "erfc", "gamma", "digamma", "logabsgamma")
+
+NAMES = {"jacobian": "jac", "parameter_jacobian": "paramjac", "time_gradient": "tgrad"}
+"""Routines that SciML calls otherwise."""
+
+
+def julia_identifier(name: str) -> str:
+    """The nearest identifier that Julia reads as written: letters, digits and underscores.
+
+    Example
+    -------
+    >>> julia_identifier("θ'"), julia_identifier("x·ɛ")
+    ('θ_prime', 'x__')
+    """
+    # Julia reads ɛ (U+025B) as ε and the middle dot as an operator
+    kept = (c if c == "_" or (unicodedata.category(c) in _LETTERS and c != "ɛ") else "_" for c in identifier(name))
+    return "".join(kept)
+
+
+_LETTERS = frozenset({"Lu", "Ll", "Lt", "Lo", "Nd", "Mn"})
+
+
+class JuliaPrinter(Printer):
+    FUNCTIONS: ClassVar[dict[str, str]] = {name: name for name in _SAME} | {"atan2": "atan", "lgamma": "logabsgamma"}
+    HELPERS: ClassVar[dict[str, str]] = {"_try": runtime.TRY}
+    INFINITY, NAN = "Inf", "NaN"
+    TRUE, FALSE = "true", "false"
+    OTHERWISE = "else"
+    CLOSE = "end"
+    RAISES = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.special: set[str] = set()
+
+    def use(self, name: str) -> None:
+        super().use(name)
+        if name in _SPECIAL:
+            self.special.add(name)
+
+    def leaf(self, kind: str, index: int) -> str:
+        return super().leaf(kind, index).split("[")[0] + f"[{index + 1}]"
+
+    def choose(self, cond: Text, a: Text, b: Text) -> Text:
+        return self._join(f"{within(cond, OR)} ? {within(a, OR)} : {within(b, OR)}", CHOICE, cond, a, b)
+
+    def boolean(self, op: str, args: Sequence[Text]) -> Text:
+        if op == "not":
+            return self._join(f"!{within(args[0], ATOM)}", NEG, *args, truth=True)
+        level, sign = (AND, "&&") if op == "and" else (OR, "||")
+        code = f"{within(args[0], level)} {sign} {within(args[1], level + 1)}"
+        return self._join(code, level, *args, truth=True)
+
+    def truth_to_number(self, text: Text) -> Text:
+        return self.choose(text, Text("1.0"), Text("0.0"))
+
+    def function(self, op: str, args: Sequence[Text]) -> Text:
+        text = super().function(op, args)
+        return text._replace(code=f"first({text.code})", depth=text.depth + 1) if op == "lgamma" else text
+
+    def whole_power(self, a: Text, n: int) -> Text:
+        return self._join(f"{within(a, ATOM)}^{n}", POW, a)
+
+    def power(self, a: Text, b: Text) -> Text:
+        return self._join(f"{within(a, ATOM)}^{within(b, ATOM)}", POW, a, b, raises=True)
+
+    def remainder(self, a: Text, b: Text) -> Text:
+        return self._join(f"mod({a.code}, {b.code})", ATOM, a, b)
+
+    def branch(self, cond: str, first: bool) -> str:
+        return f"{'if' if first else 'elseif'} {cond}"
+
+    def network(self, name: str, k: int, inputs: Sequence[str], order: int) -> str:
+        return f"{name}(w, [{', '.join(inputs)}], {order})"
+
+    def projection(self, call: str, indices: tuple[int, ...], n_in: int) -> str:
+        return f"{call}[{len(indices)}][{', '.join(str(i + 1) for i in indices)}]"
+
+    def guard(self, text: Text) -> str:
+        if not text.raises:
+            return text.code
+        self.use("_try")
+        return f"_try(() -> {text.code})"
+
+
+def source(model: Model) -> str:
+    """A file with one Julia module for `model`.
+
+    It defines STATES, PARAMETERS, OBSERVABLES, P0, U0 (where it is constant) and
+    `f!(du, u, p, t)`, `jac!`, `paramjac!`, `tgrad!`, `jvp!(out, v, u, p, t)`, `vjp!`,
+    `parameter_vjp!`, `jacobian_values!` (the `nzval` of a SparseMatrixCSC with colptr
+    JACOBIAN_INDPTR and rowval JACOBIAN_INDICES), `hessian!`, `inverse_jacobian`,
+    `w_factor!`, `initial(p)`, `observables(u, p, t)` and, for events, `roots!`,
+    `event_times!`, `affect_0!` ...  Trained networks are contained with their weights.
+
+    Example
+    -------
+    >>> import sciml_dsl as sd
+    >>> "function f!(out, u, p, t)" in source(sd.model("x' = -k*x; x(0) = 1; param k = 2"))
+    True
+    """
+    printer = JuliaPrinter()
+    words = {*runtime.WORDS, *(f"_{name}" for name in runtime.ACTIVATIONS), "_mlp", "_try"}
+    title = Identifiers(spell=julia_identifier, words=words).claim(
+        model.system.name[:1].upper() + model.system.name[1:]
+    )
+    program = describe(model, [title], Identifiers(spell=julia_identifier, words=words))
+    functions: list[str] = []
+    for routine in program.routines:
+        functions += ["", *_function(program, routine, printer)]
+    networks = _networks(program, printer)
+    lines = [*_head(program, title), f"module {title}", "", "using LinearAlgebra: inv, lu!"]
+    if printer.special:
+        lines.append(f"using SpecialFunctions: {', '.join(sorted(printer.special))}")
+    lines += ["", *_data(program, printer)]
+    for text in [*printer.helpers(), *networks]:
+        lines += ["", *text.strip("\n").split("\n")]
+    return layout.finish([*lines, *functions, *_allocating(program), *runtime.ALGEBRA.split("\n"), f"end # {title}"])
+
+
+def _head(program: Program, title: str) -> list[str]:
+    about = [
+        f"ODEFunction({title}.f!; jac = {title}.jac!, tgrad = {title}.tgrad!, paramjac = {title}.paramjac!)",
+        *(layout.WEIGHTS_INSIDE if program.weights is not None else []),
+    ]
+    shown = layout.docstring(program, about)[:-1]
+    shown[0] = shown[0].removeprefix('"""')
+    return [f"# {line}".rstrip() for line in shown]
+
+
+def _string(value: str) -> str:
+    shown = "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in re.sub(r'([\\"$])', r"\\\1", value))
+    return f'"{shown}"'
+
+
+def _data(program: Program, printer: JuliaPrinter) -> list[str]:
+    system = program.system
+
+    def array(name: str, kind: str, items: Sequence[str]) -> list[str]:
+        return layout.wrapped(f"const {name} = {kind}", items, "", "[]")
+
+    lines = array("STATES", "String", [_string(name) for name in system.states])
+    lines += array("PARAMETERS", "String", [_string(name) for name in system.parameters])
+    lines += array("OBSERVABLES", "String", [_string(name) for name in system.observable_names])
+    lines += array("JACOBIAN_INDICES", "Int", [str(i + 1) for i in program.indices])
+    lines += array("JACOBIAN_INDPTR", "Int", [str(i + 1) for i in program.indptr])
+    lines += array("P0", "Float64", layout.numbers(printer, program.defaults))
+    if program.initial is not None:
+        lines += array("U0", "Float64", layout.numbers(printer, program.initial))
+    if program.weights is not None:
+        lines += array("WEIGHTS", "Float64", layout.numbers(printer, program.weights))
+    if system.events:
+        lines += array("EVENTS", "String", [_string(event.kind) for event in system.events])
+        lines += array("TERMINAL", "Bool", [str(event.terminate).lower() for event in system.events])
+    return lines
+
+
+def _function(program: Program, routine: Routine, printer: JuliaPrinter) -> list[str]:
+    inside = write(program.system.graph, list(routine.entries.values()), printer, program.fresh_names())
+    arguments = "out, p" if routine.timeless else "out, v, u, p, t" if routine.along else "out, u, p, t"
+    doc = routine.doc.replace("[i, j, k]", "out[i, j, k]")
+    lines = [f'"""{doc}"""', f"function {NAMES.get(routine.name, routine.name)}!({arguments})"]
+    lines += [f"    {program.names.leaves[kind, i]} = {printer.leaf(kind, i)}" for kind, i in inside.leaves]
+    if inside.networks:
+        n = program.system.n_params
+        tail = f"view(p, {n + 1}:length(p))"
+        lines.append(f"    w = {tail}" if program.weights is None else f"    w = length(p) > {n} ? {tail} : WEIGHTS")
+    lines += layout.indented(inside.lines)
+    if len(routine.entries) < math.prod(routine.shape):
+        lines.append(f"    fill!(out, {printer.number(routine.fill).code})")
+    for place, value in zip(routine.entries, inside.values, strict=True):
+        lines.append(f"    out[{', '.join(str(i + 1) for i in place)}] = {value.code}")
+    return [*lines, "    return nothing", "end"]
+
+
+def _allocating(program: Program) -> list[str]:
+    """Forms that return new arrays, for what is not called in a loop."""
+    lines = [
+        "",
+        '"""Initial values of the states for parameters p."""',
+        "function initial(p)",
+        "    out = similar(p, float(eltype(p)), length(STATES))",
+        "    initial!(out, p)",
+        "    return out",
+        "end",
+    ]
+    if program.system.observables:
+        lines += [
+            "",
+            '"""The observables at one time."""',
+            "function observables(u, p, t)",
+            "    out = similar(u, float(promote_type(eltype(u), eltype(p))), length(OBSERVABLES))",
+            "    observables!(out, u, p, t)",
+            "    return out",
+            "end",
+        ]
+    return lines
+
+
+def _networks(program: Program, printer: JuliaPrinter) -> list[str]:
+    system = program.system
+    if not system.networks:
+        return []
+    used = {net.activation for net in system.networks}
+    if "gelu" in used:
+        printer.use("erfc")
+    parts = [text for name, text in runtime.ACTIVATIONS.items() if name in used] + [runtime.MLP]
+    for name, net, at in zip(program.names.networks, system.networks, system.weight_offsets, strict=True):
+        widths = f"({', '.join(map(str, net.sizes))})"
+        call = f"_mlp({widths}, _{net.activation}, w, {at - system.n_params}, x, order)"
+        parts.append(f"# Network {layout.text(net.name)}\n{name}(w, x, order) = {call}\n")
+    return parts

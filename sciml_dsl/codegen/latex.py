@@ -1,0 +1,249 @@
+"""Target "latex": the equations as they would stand in a paper.
+
+Takes the model as written (`ModelSpec`), so observables and functions stay
+what they are; gives one `aligned` environment: equations, definitions, initial
+values, numbers, events.  Needs amsmath, or MathJax or KaTeX as in a notebook.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+from ..language.ast import Binary, Call, Expr, IfElse, Name, Num, Unary, fold
+from ..model.spec import Event, ModelSpec
+
+CHOICE, LOGIC, COMPARE, SUM, PRODUCT, SIGN, POWER, ATOM = range(8)
+
+_GREEK = (
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi "
+    "omega"
+).split()
+_CAPITAL = "Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega".split()
+_COMMANDS = {name: f"\\{name}" for name in (*_GREEK, *_CAPITAL)} | {"epsilon": "\\varepsilon", "omicron": "o"}
+_SPECIAL = {c: f"\\{c}" for c in "{}$#%&_"} | {"\\": "\\backslash ", "^": "\\hat{\\ }", "~": "\\sim ", '"': "''"}
+
+_FUNCTIONS = {name: f"\\{name}" for name in "exp log ln sin cos tan sinh cosh tanh min max".split()} | {
+    "asin": "\\arcsin",
+    "acos": "\\arccos",
+    "atan": "\\arctan",
+    "arcsin": "\\arcsin",
+    "arccos": "\\arccos",
+    "arctan": "\\arctan",
+    "gamma": "\\Gamma",
+    "lgamma": "\\ln\\Gamma",
+    "digamma": "\\psi",
+    "log2": "\\log_{2}",
+    "log10": "\\log_{10}",
+    "sign": "\\operatorname{sgn}",
+}
+_AROUND = {
+    "sqrt": ("\\sqrt{", "}"),
+    "cbrt": ("\\sqrt[3]{", "}"),
+    "abs": ("\\left|", "\\right|"),
+    "floor": ("\\left\\lfloor ", "\\right\\rfloor "),
+    "ceil": ("\\left\\lceil ", "\\right\\rceil "),
+}
+_COMPARISONS = {"<": "<", "<=": "\\le", ">": ">", ">=": "\\ge", "==": "=", "!=": "\\ne"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Tex:
+    code: str
+    level: int = ATOM
+    rows: str | None = None  # of a branch: its lines, so that branches in its last one join it
+
+
+def name(text: str) -> str:
+    """A name of the model: Greek letters as such, digits at the end and what follows `_` as an index.
+
+    Example
+    -------
+    >>> name("k1"), name("α"), name("θ'"), name("k_on"), name("total")
+    ('k_{1}', '\\\\alpha', "\\\\theta'", 'k_{\\\\mathrm{on}}', '\\\\mathrm{total}')
+    """
+    text = unicodedata.normalize("NFKC", text.replace("’", "'").replace("″", "''").replace("′", "'"))
+    base = text.rstrip("'")
+    primes = "'" * (len(text) - len(base))
+    head, _, rest = base.partition("_")
+    found = re.fullmatch(r"(\D+?)(\d+)", head)
+    if found:
+        head, rest = found[1], found[2] + ("," + rest if rest else "")
+    if not head:
+        head, rest = base, ""
+    index = ",".join(_word(part) for part in re.split(r"[_,]+", rest) if part)
+    return _word(head) + (f"_{{{index}}}" if index else "") + primes
+
+
+def _word(text: str) -> str:
+    """One piece of a name: a symbol, a number, or upright letters."""
+    if len(text) == 1 and not text.isascii():
+        words = unicodedata.name(text, "").split()
+        if words[:1] == ["GREEK"] and words[-2:-1] == ["LETTER"]:
+            letter = {"LAMDA": "LAMBDA"}.get(words[-1], words[-1])
+            text = letter.capitalize() if "CAPITAL" in words else letter.lower()
+    if text in _COMMANDS:
+        return _COMMANDS[text]
+    if (len(text) == 1 and text.isalpha()) or text.isdigit():
+        return text
+    shown = "".join(_SPECIAL.get(c, c if c.isprintable() else "\\ ") for c in text)
+    return f"\\mathrm{{{shown}}}"
+
+
+def number(value: float) -> str:
+    """A number to its last digit: 3, 0.5, 1.2 \\cdot 10^{-5}."""
+    if value != value or value in (float("inf"), float("-inf")):
+        return {"inf": "\\infty", "-inf": "-\\infty"}.get(repr(value), "\\mathrm{NaN}")
+    digits, _, exponent = repr(value).partition("e")
+    digits = digits.removesuffix(".0")
+    if not exponent:
+        return digits
+    power = f"10^{{{int(exponent)}}}"
+    return power if digits == "1" else f"-{power}" if digits == "-1" else f"{digits} \\cdot {power}"
+
+
+def expression(expr: Expr) -> str:
+    """The LaTeX of one expression."""
+    return fold(expr, _combine).code
+
+
+def _within(part: _Tex, level: int) -> str:
+    return part.code if part.level >= level else f"\\left({part.code}\\right)"
+
+
+def _combine(node: Expr, parts: list[_Tex]) -> _Tex:
+    if isinstance(node, Num):
+        code = number(node.value)
+        return _Tex(code, PRODUCT if "cdot" in code else POWER if "^" in code else ATOM)
+    if isinstance(node, Name):
+        return _Tex(name(node.name))
+    if isinstance(node, Unary):
+        if node.op == "not":
+            return _Tex(f"\\neg {_within(parts[0], ATOM)}", POWER)
+        return _Tex(f"-{_within(parts[0], PRODUCT)}", SIGN)
+    if isinstance(node, IfElse):
+        return _choice(parts)
+    if isinstance(node, Binary):
+        return _binary(node.op, *parts)
+    return _call(node, parts)
+
+
+def _choice(parts: list[_Tex]) -> _Tex:
+    cond, then, other = parts
+    rows = f"{then.code} & \\text{{if }} {cond.code} \\\\ "
+    rows += other.rows if other.rows is not None else f"{other.code} & \\text{{otherwise}}"
+    return _Tex(f"\\begin{{cases}} {rows} \\end{{cases}}", CHOICE, rows)
+
+
+def _binary(op: str, a: _Tex, b: _Tex) -> _Tex:
+    if op in ("+", "-"):
+        return _Tex(f"{_within(a, SUM)} {op} {_unsigned(b)}", SUM)
+    if op == "*":
+        left, right = _within(a, PRODUCT), _unsigned(b)
+        between = " \\cdot " if right[:1].isdigit() else " \\, "
+        return _Tex(left + between + right, PRODUCT)
+    if op == "/" and a.level == SIGN:  # -g/l: the sign stands before the fraction
+        return _Tex(f"-\\frac{{{a.code[1:].strip()}}}{{{b.code}}}", PRODUCT)
+    if op == "/":
+        return _Tex(f"\\frac{{{a.code}}}{{{b.code}}}", PRODUCT)
+    if op == "^":
+        base = a.code if a.level == ATOM and "'" not in a.code[-1:] else f"\\left({a.code}\\right)"
+        return _Tex(f"{base}^{{{b.code}}}", POWER)
+    if op in _COMPARISONS:
+        return _Tex(f"{_within(a, SUM)} {_COMPARISONS[op]} {_within(b, SUM)}", COMPARE)
+    word = "\\land" if op == "and" else "\\lor"
+    return _Tex(f"{_within(a, COMPARE)} {word} {_within(b, COMPARE)}", LOGIC)
+
+
+def _unsigned(part: _Tex) -> str:
+    """`part` as it may stand behind an operator."""
+    code = _within(part, PRODUCT)
+    return f"\\left({code}\\right)" if code.startswith("-") else code
+
+
+def _call(node: Call, parts: list[_Tex]) -> _Tex:
+    if node.func == "ifelse" and len(parts) == 3:
+        return _choice(parts)
+    if node.func in _AROUND and len(parts) == 1:
+        start, end = _AROUND[node.func]
+        return _Tex(f"{start}{parts[0].code}{end}")
+    if node.func == "pow":
+        return _binary("^", *parts)
+    called = _FUNCTIONS.get(node.func) or _operator(node.func)
+    index = "" if node.index is None else f"_{{{node.index}}}"
+    return _Tex(f"{called}{index}\\left({', '.join(part.code for part in parts)}\\right)")
+
+
+def _operator(func: str) -> str:
+    shown = name(func)
+    found = re.fullmatch(r"\\mathrm\{(.*)\}", shown)
+    return f"\\operatorname{{{found[1]}}}" if found else shown
+
+
+# ---------------------------------------------------------------- the page
+
+
+def emit(spec: ModelSpec) -> str:
+    """The model as one `aligned` environment, to stand between `\\[` and `\\]`.
+
+    Example
+    -------
+    >>> import sciml_dsl as sd
+    >>> print(emit(sd.model("θ'' = -g/l*sin(θ); θ(0) = 1; θ'(0) = 0; param g = 9.81, l = 2").spec))
+    \\begin{aligned}
+    \\frac{\\mathrm{d}^{2}\\theta}{\\mathrm{d}t^{2}} &= -\\frac{g}{l} \\, \\sin\\left(\\theta\\right) \\\\
+    \\theta(0) &= 1 \\\\
+    \\theta'(0) &= 0 \\\\
+    g &= 9.81 \\\\
+    l &= 2
+    \\end{aligned}
+    <BLANKLINE>
+    """
+    rows = _equations(spec)
+    rows += [(name(d.name), expression(d.expr)) for d in spec.definitions]
+    for function in spec.functions:
+        arguments = ", ".join(map(name, function.args))
+        rows.append((f"{_operator(function.name)}\\left({arguments}\\right)", expression(function.body)))
+    for state, value in zip(spec.states, spec.initial, strict=True):
+        if value is not None:
+            rows.append((f"{name(state)}(0)", expression(value)))
+    rows += [(name(p.name), number(p.default)) for p in spec.parameters if p.default is not None]
+    rows += [(name(c.name), number(c.value)) for c in spec.constants]
+    lines = [f"{left} &= {right}" for left, right in rows]
+    lines += [f"& {_event(event)}" for event in spec.events]
+    return "\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}\n"
+
+
+def _equations(spec: ModelSpec) -> list[tuple[str, str]]:
+    rows = []
+    position = 0
+    while position < len(spec.states):
+        state, order = spec.states[position], 1
+        while position + order < len(spec.states) and (
+            spec.states[position + order] == state + "'" * order
+            and spec.derivatives[position + order - 1] == Name(state + "'" * order)
+        ):
+            order += 1
+        power = f"^{{{order}}}" if order > 1 else ""
+        left = f"\\frac{{\\mathrm{{d}}{power}{name(state)}}}{{\\mathrm{{d}}t{power}}}"
+        rows.append((left, expression(spec.derivatives[position + order - 1])))
+        position += order
+    return rows
+
+
+def _event(event: Event) -> str:
+    if event.kind == "when":
+        assert event.condition is not None
+        head = f"\\text{{when }} {expression(event.condition)}"
+    elif event.kind == "at":
+        assert event.time is not None
+        head = f"\\text{{at }} t = {expression(event.time)}"
+    else:
+        assert event.period is not None
+        head = f"\\text{{every }} {expression(event.period)}"
+        head += "" if event.start is None else f" \\text{{ from }} {expression(event.start)}"
+        head += "" if event.stop is None else f" \\text{{ until }} {expression(event.stop)}"
+    actions = [f"{name(target)} \\leftarrow {expression(value)}" for target, value in event.assignments]
+    actions += ["\\text{terminate}"] if event.terminate else []
+    return head + ": \\; " + ", \\; ".join(actions)
