@@ -79,7 +79,7 @@ class Target:
     library: str | None = None
     tag: str | None = None
     slack: float = 3.0
-    row: str = ""  # with `seconds`: the row of ours that counts; default our fastest
+    row: str = ""  # only rows of ours whose `what` begins so; default all
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,8 @@ def duration(seconds: float) -> str:
     if not math.isfinite(seconds):
         return ""
     for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
-        if seconds >= size:
-            return f"{seconds / size:.3g} {unit}" if seconds / size >= 100 else f"{seconds / size:.1f} {unit}"
+        if seconds >= 0.9995 * size:
+            return f"{seconds / size:.0f} {unit}" if seconds / size >= 100 else f"{seconds / size:.1f} {unit}"
     return f"{seconds / 1e-9:.0f} ns"
 
 

@@ -19,6 +19,7 @@ SETTINGS = (
 )
 TARGETS = (
     Target("at least 1,000 x torchdiffeq", ratio=1000, library="torchdiffeq"),
+    Target("at least 1,000 x torchdiffeq, by the torch layer", ratio=1000, library="torchdiffeq", row="m.layer"),
     Target("at least 15 x diffrax reverse mode, its default", ratio=15, library="diffrax", tag="default"),
     Target("at least 15 x diffrax reverse mode, its fastest", ratio=15, library="diffrax", tag="reverse"),
     Target("diffrax, forward mode (no target set)", ratio=1, library="diffrax", tag="forward"),

@@ -19,7 +19,9 @@ SETTINGS = (
 )
 TARGETS = (
     Target("at least 100 x torchdiffeq", ratio=100, library="torchdiffeq"),
+    Target("at least 100 x torchdiffeq, by the torch layer", ratio=100, library="torchdiffeq", row="m.layer"),
     Target("at least 2 x diffrax", ratio=2, library="diffrax"),
+    Target("at least 2 x diffrax, by the torch layer", ratio=2, library="diffrax", row="m.layer"),
 )
 TEXT = """
 x' = U(x^3, y^3)[1]
