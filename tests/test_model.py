@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import pickle
 import subprocess
 import sys
@@ -284,6 +285,20 @@ def test_new_weights(m):
         m.with_weights({"U": [1.0]})
     with pytest.raises(sd.UnknownNameError):
         m.with_weights({"V": [1.0]})
+    for wrong, message in ((None, "flat array"), (["a"] * n, "flat array"), ([math.nan] * n, "not finite")):
+        with pytest.raises(sd.InputError, match=message):
+            m.with_weights({"U": wrong})
+
+
+def test_weights_of_a_torch_module():
+    import torch
+
+    m = sd.model("x' = -x + U(x); x(0) = 1\nneural U(a) -> 1 { hidden = [3] }")
+    net = torch.nn.Sequential(torch.nn.Linear(1, 3), torch.nn.Tanh(), torch.nn.Linear(3, 1)).double()
+    expected = net(torch.tensor([0.4], dtype=torch.float64)).item() - 0.4
+    assert m.with_weights({"U": net}).rhs("python")(0.0, [0.4], [])[0] == pytest.approx(expected, rel=1e-14)
+    with pytest.raises(sd.InputError, match="the network `U`"):
+        m.with_weights({"U": torch.nn.Sequential(torch.nn.Linear(1, 3), torch.nn.ReLU(), torch.nn.Linear(3, 1))})
 
 
 def test_formulas_for_networks(m):

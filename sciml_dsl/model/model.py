@@ -7,6 +7,7 @@ only when used).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, UnknownNameError, suggest
 from ..language.ast import Num, Unary
-from .spec import ModelSpec, Parameter
+from .spec import ModelSpec, Network, Parameter
 
 if TYPE_CHECKING:
     from ..discover.result import Discovery
@@ -274,16 +275,19 @@ class Model:
     def with_weights(self, weights: Mapping[str, Any]) -> Model:
         """This model with trained networks.
 
-        Arguments: `weights`, a flat array for each network in `weights` (layer by
-        layer the matrix row by row, then the bias: the order of
-        `torch.nn.Linear.parameters()`).  Networks not named keep theirs.
+        Arguments: `weights`, for each network in it a flat array (layer by layer the
+        matrix row by row, then the bias: the order of `torch.nn.Linear.parameters()`)
+        or a `torch.nn.Module` that computes the same.  Networks not named keep theirs.
+
+        Raises: `UnknownNameError` for a name that is no network's, `InputError` where
+        the number of weights is wrong, one is not finite, or the module differs.
         """
         sizes = {net.name: net.n_weights for net in self.spec.networks}
         known = dict(self.spec.weights)
         for name, values in weights.items():
             if name not in sizes:
                 raise UnknownNameError(_unknown(name, self.networks, "network"))
-            flat = tuple(float(value) for value in values)
+            flat = _flat(self.spec.networks[self.networks.index(name)], values)
             if len(flat) != sizes[name]:
                 raise InputError(f"the network `{name}` has {sizes[name]} weights, not {len(flat)}")
             known[name] = flat
@@ -360,6 +364,24 @@ def _count(names: tuple[str, ...], kind: str) -> str:
 def _unknown(name: Any, known: tuple[str, ...], kind: str) -> str:
     hint = suggest(str(name), known) or f"the {kind}s are: {', '.join(known[:10]) or 'none'}"
     return f"the model has no {kind} `{name}`; {hint}"
+
+
+def _flat(network: Network, values: Any) -> tuple[float, ...]:
+    """Weights as finite numbers, from an array or a torch module."""
+    if hasattr(values, "named_parameters"):
+        from ..nn.networks import check, flatten
+
+        check(network, values)
+        values = flatten(values)
+    try:
+        flat = tuple(float(value) for value in values)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"the weights of `{network.name}` must be a flat array of {network.n_weights} numbers or a torch module"
+        ) from error
+    if not all(math.isfinite(value) for value in flat):
+        raise InputError(f"the weights of `{network.name}` hold a number that is not finite")
+    return flat
 
 
 def _by_name(values: Values, known: tuple[str, ...], kind: str) -> dict[str, float]:
