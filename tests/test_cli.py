@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 import time
@@ -436,3 +437,13 @@ def test_results_never_replace_what_was_read(here: Path) -> None:
 def test_a_file_that_cannot_be_made_is_an_error_of_the_input(here: Path) -> None:
     result = run("code", "decay.sciml", "-o", "n" * 250 + ".py")  # room for the name, none for that of the temporary
     assert result.exit_code == 2 and "cannot write" in result.stderr and "Traceback" not in result.output
+
+
+def test_trained_weights_are_kept_in_code(here: Path) -> None:
+    (here / "net.sciml").write_text("x' = -x + U(x)\nx(0) = 3\nneural U(x) -> 1 { hidden = [2] }\n")
+    result = run("fit", "net.sciml", "data.csv", "-q", "--max-time", "2", "-o", "fitted.py")
+    assert "without the weights" not in result.stderr
+    names: dict[str, object] = runpy.run_path("fitted.py")
+    assert len(names["WEIGHTS"]) == 7  # type: ignore[arg-type]
+    result = run("fit", "net.sciml", "data.csv", "-q", "--max-time", "2", "-o", "fitted.sciml")
+    assert "-o NAME.py" in result.stderr and sciml_dsl.load("fitted.sciml").networks == ("U",)

@@ -33,7 +33,7 @@ from .progress import Progress
 @click.option("--strategy", help="auto (default), single, multiple_shooting or train.")
 @click.option("--method", help="Integration method: auto (default), tsit5 or rodas5p.")
 @click.option("--max-time", type=float, help="Seconds after which the best so far is the result.")
-@output_option("Write the fitted model to this file.")
+@output_option("Write the fitted model to this file; NAME.py: as Python code with weights.")
 @click.option("--plot", type=click.Path(path_type=Path), help="Write a figure to this file.")
 @quiet_option
 @json_option
@@ -70,7 +70,10 @@ def command(
     with Progress(quiet) as progress:
         result = model.fit(table, progress=progress, **options)
     if output is not None:
-        write_text(output, result.model.code("sciml"))
+        python = output.suffix.lower() == ".py"
+        write_text(output, result.model.code("python" if python else "sciml"))
+        if result.model.networks and not python:
+            click.echo(f"note: {output} is without the weights of networks; -o NAME.py writes code with them", err=True)
     if plot is not None:
         result.plot(path=plot)
     if as_json:
