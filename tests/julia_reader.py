@@ -1,0 +1,196 @@
+"""A reader of the Julia that code targets write: straight lines, `if` blocks, expressions.
+
+Julia itself is seldom at hand; this evaluates a function by Julia's own
+precedence (the manual, "Operator Precedence and Associativity"), so that the
+numbers of a file can be checked without it.  Networks and LinearAlgebra are beyond it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+
+import mpmath
+import numpy as np
+
+_TOKEN = re.compile(r"\s*(\d+\.?\d*(?:e[-+]?\d+)?|\w+!?|&&|\|\||->|[<>=!]=|[-+*/^<>!?:(),\[\]])")
+
+
+def _divide(a, b):
+    with np.errstate(all="ignore"):
+        return float(np.float64(a) / np.float64(b))
+
+
+FUNCTIONS = {name: getattr(math, name) for name in (
+    "exp expm1 log log1p log2 log10 sqrt cbrt sin cos tan asin acos sinh cosh tanh asinh acosh atanh erf erfc gamma"
+).split()} | {
+    "abs": abs, "min": min, "max": max, "floor": lambda x: float(math.floor(x)), "ceil": lambda x: float(math.ceil(x)),
+    "sign": lambda x: float(np.sign(x)), "mod": lambda a, b: a % b, "digamma": lambda x: float(mpmath.digamma(x)),
+    "atan": lambda *a: math.atan2(*a) if len(a) == 2 else math.atan(*a),
+    "logabsgamma": lambda x: (math.lgamma(x), 1), "first": lambda pair: pair[0],
+}  # fmt: skip
+CONSTANTS = {"Inf": math.inf, "NaN": math.nan, "true": True, "false": False}
+
+
+class _Expression:
+    """Recursive descent to closures of the variables; `&&`, `||` and `?:` evaluate what they need."""
+
+    def __init__(self, text: str) -> None:
+        self.tokens, at = [], 0
+        while at < len(text):
+            found = _TOKEN.match(text, at)
+            assert found, text[at:]
+            self.tokens.append(found[1])
+            at = found.end()
+        self.at = 0
+
+    def peek(self):
+        return self.tokens[self.at] if self.at < len(self.tokens) else None
+
+    def take(self, *wanted):
+        if self.peek() in wanted:
+            self.at += 1
+            return self.tokens[self.at - 1]
+        return None
+
+    def whole(self):
+        found = self.choice()
+        assert self.peek() is None, self.tokens[self.at :]
+        return found
+
+    def choice(self):
+        if self.tokens[self.at : self.at + 3] == ["(", ")", "->"]:
+            self.at += 3
+            inner = self.choice()
+            return lambda env: lambda: inner(env)
+        cond = self.logic("||")
+        if not self.take("?"):
+            return cond
+        a = self.choice()
+        assert self.take(":")
+        b = self.choice()
+        return lambda env: a(env) if cond(env) else b(env)
+
+    def logic(self, sign):
+        below = self.compare if sign == "&&" else lambda: self.logic("&&")
+        left = below()
+        while self.take(sign):
+            left = self._logic(sign, left, below())
+        return left
+
+    @staticmethod
+    def _logic(sign, a, b):
+        return (lambda env: a(env) and b(env)) if sign == "&&" else (lambda env: a(env) or b(env))
+
+    def compare(self):
+        a = self.sum()
+        sign = self.take("<", "<=", ">", ">=", "==", "!=")
+        if sign is None:
+            return a
+        b = self.sum()
+        table = {"<": "__lt__", "<=": "__le__", ">": "__gt__", ">=": "__ge__", "==": "__eq__", "!=": "__ne__"}
+        return lambda env: getattr(float(a(env)), table[sign])(float(b(env)))
+
+    def sum(self):
+        left = self.product()
+        while sign := self.take("+", "-"):
+            left = self._arithmetic(sign, left, self.product())
+        return left
+
+    def product(self):
+        left = self.unary()
+        while sign := self.take("*", "/"):
+            left = self._arithmetic(sign, left, self.unary())
+        return left
+
+    @staticmethod
+    def _arithmetic(sign, a, b):
+        table = {"+": lambda x, y: x + y, "-": lambda x, y: x - y, "*": lambda x, y: x * y, "/": _divide}
+        return lambda env: table[sign](a(env), b(env))
+
+    def unary(self):
+        if self.take("-"):
+            a = self.unary()
+            return lambda env: -a(env)
+        if self.take("!"):
+            a = self.unary()
+            return lambda env: not a(env)
+        return self.power()
+
+    def power(self):
+        base = self.atom()
+        if not self.take("^"):
+            return base
+        exponent = self.unary()
+
+        def value(env):
+            a, b = base(env), exponent(env)
+            return _divide(1.0, a**-b) if a == 0.0 and b < 0.0 else math.pow(a, b)
+
+        return value
+
+    def atom(self):
+        if self.take("("):
+            inner = self.choice()
+            assert self.take(")")
+            return inner
+        token = self.tokens[self.at]
+        self.at += 1
+        if token[0].isdigit():
+            return lambda env: float(token)
+        if self.take("("):
+            arguments = []
+            while not self.take(")"):
+                arguments.append(self.choice())
+                self.take(",")
+            if token == "_try":
+                return lambda env: _try(arguments[0](env))
+            return lambda env: FUNCTIONS[token](*(a(env) for a in arguments))
+        if self.take("["):
+            index = int(self.tokens[self.at])
+            self.at += 2
+            return lambda env: env[token][index - 1]
+        return lambda env: CONSTANTS[token] if token in CONSTANTS else env[token]
+
+
+def _try(value):
+    try:
+        return value()
+    except ValueError:
+        return math.nan
+
+
+def call(source: str, name: str, shape, **arguments) -> np.ndarray:
+    """The array `out` that the function `name` fills."""
+    start = source.index(f"function {name}(")
+    lines = source[start:].split("\n")[1:]
+    env = {**arguments, "out": np.full(shape, 99.0)}
+    end = _block(lines, 0, env, True)
+    assert lines[end] == "end"
+    return env["out"]
+
+
+def _block(lines, at, env, run):
+    """Run statements up to the line that closes the block; its position."""
+    while True:
+        line = lines[at].strip()
+        if line in ("end", "else") or line.startswith("elseif "):
+            return at
+        if line.startswith("if "):
+            done = not run
+            while lines[at].strip() != "end":
+                word, _, cond = lines[at].strip().partition(" ")
+                taken = not done and (word == "else" or bool(_Expression(cond).whole()(env)))
+                done = done or taken
+                at = _block(lines, at + 1, env, taken)
+        elif run and line.startswith("fill!(out, "):
+            env["out"][...] = _Expression(line[len("fill!(out, ") : -1]).whole()(env)
+        elif run and line != "return nothing":
+            target, _, code = line.partition(" = ")
+            value = float(_Expression(code).whole()(env))
+            place = re.fullmatch(r"out\[([\d, ]+)\]", target)
+            if place:
+                env["out"][tuple(int(i) - 1 for i in place[1].split(","))] = value
+            else:
+                env[target] = value
+        at += 1
