@@ -11,6 +11,7 @@ from ..language import ast
 from ..model.spec import Event, ModelSpec
 from .graph import Graph
 from .ops import FUNCTIONS
+from .removable import Removable
 from .system import EventNodes, System
 
 BINARY = {
@@ -46,10 +47,19 @@ def lower_expression(spec: ModelSpec, system: System, expr: ast.Expr) -> int:
     return builder.lower(expr)
 
 
+def repaired(spec: ModelSpec) -> tuple[ast.Binary, ...]:
+    """The divisions of a model whose 0/0 `lower` replaces by its limit, each once."""
+    builder = _Builder(spec)
+    builder.system()
+    return tuple(builder.repaired.values())
+
+
 class _Builder:
     def __init__(self, spec: ModelSpec, graph: Graph | None = None) -> None:
         self.spec = spec
         self.graph = graph if graph is not None else Graph()
+        self.removable = Removable(self.graph)
+        self.repaired: dict[int, ast.Binary] = {}
         g = self.graph
         self.names: dict[str, int] = {"t": g.leaf("t"), "e": g.const(math.e)}
         for alias in ("pi", "π"):
@@ -108,6 +118,11 @@ class _Builder:
             if isinstance(node, ast.Name):
                 return local[node.name] if node.name in local else self.names[node.name]
             if isinstance(node, ast.Binary):
+                if node.op == "/":
+                    limit = self.removable.divide(*parts)
+                    if limit is not None:
+                        self.repaired[id(node)] = node
+                        return limit
                 return g.call(BINARY[node.op], *parts)
             if isinstance(node, ast.Unary):
                 return g.call("neg" if node.op == "-" else "not", *parts)
