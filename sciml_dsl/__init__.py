@@ -75,6 +75,7 @@ __all__ = [
     "UnsupportedError",
     "__version__",
     "discover",
+    "format",
     "from_sympy",
     "load",
     "model",
@@ -106,6 +107,22 @@ def load(path: str | PathLike[str]) -> Model:
     from .model.model import Model
 
     return Model.from_file(path)
+
+
+def format(text: str, filename: str | None = None) -> str:
+    """The text of a model laid out one way; comments, line breaks, names and dialect stay as written.
+
+    Arguments: `text` in the language of the package (or a Julia `@ode_def`);
+    `filename`, shown in errors.  Raises `ModelError` where the text does not parse.
+    See `sciml_dsl.language.format.format_text`.
+
+    >>> import sciml_dsl as sd
+    >>> sd.format("x'=-k *x;param k=2")
+    "x' = -k*x; param k = 2\\n"
+    """
+    from .language.format import format_text
+
+    return format_text(text, filename)
 
 
 def from_sympy(

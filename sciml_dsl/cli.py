@@ -1,4 +1,4 @@
-"""`sciml-dsl check | code | solve | fit | discover`: the command line.
+"""`sciml-dsl check | fmt | code | solve | fit | discover`: the command line.
 
 Takes arguments, finds the command's module, and turns what happens into an
 exit status: 0 it worked, 1 it ran and found no usable result, 2 the input is
@@ -21,7 +21,8 @@ from . import __version__
 from .errors import SciMLError
 
 COMMANDS = {
-    "check": "Read a model and say what it is, or what to mend.",
+    "check": "Read a model and say what it is, or what to mend; warn of what looks wrong.",
+    "fmt": "Lay out the text of models one way, in place.",
     "code": "Print a model as code of another language.",
     "solve": "Integrate a model in time.",
     "fit": "Estimate parameters and network weights from a table.",

@@ -1,4 +1,4 @@
-"""Files written whole or not at all.
+"""Texts read with clear errors, files written whole or not at all.
 
 Results go first into a temporary file beside their destination, which then
 takes its name in one step: a crash or a full disk leaves the old file as it
@@ -14,6 +14,37 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from .errors import InputError
+
+MAX_BYTES = 256_000_000
+
+
+def read_text(path: str | os.PathLike[str]) -> str:
+    """The UTF-8 text in the file at `path`, line ends as they stand.
+
+    Raises:
+        InputError: there is no such file, it cannot be read, is not UTF-8, or has
+            more than 256 million bytes.
+    """
+    shown = os.fspath(path)
+    try:
+        with open(path, "rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise InputError(f"there is no file `{shown}`") from None
+    except OSError as problem:
+        raise InputError(f"the file `{shown}` cannot be read: {problem.strerror}") from None
+    if len(content) > MAX_BYTES:
+        raise InputError(f"the file `{shown}` is too large for a model (more than {MAX_BYTES:,} bytes)")
+    return decoded(content, f"the file `{shown}`")
+
+
+def decoded(content: bytes, what: str) -> str:
+    """`content` as text, or an `InputError` naming `what` and the line that is not UTF-8."""
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as problem:
+        line = content.count(b"\n", 0, problem.start) + 1
+        raise InputError(f"{what} is not UTF-8 text (line {line}); save it as UTF-8") from None
 
 
 def check_output(path: str | Path, inputs: Iterable[str | Path] = ()) -> Path:

@@ -299,18 +299,25 @@ def _without_block_comments(text: str) -> str:
         start = text.find("#", position)
         if start < 0:
             break
-        if not text.startswith("#=", start) or _is_banner(text, start):
+        end = block_comment_end(text, start)
+        if end is None:
             line = text.find("\n", start)
             line = len(text) if line < 0 else line
             parts.append(text[position:line])
             position = line
             continue
-        end = _end_of_block_comment(text, start)
         parts.append(text[position:start])
         parts.append(" " * (end - start))
         position = end
     parts.append(text[position:])
     return "".join(parts)
+
+
+def block_comment_end(text: str, start: int) -> int | None:
+    """Where the comment `#= ... =#` at `start` ends; None where `#` opens a comment up to the end of its line."""
+    if not text.startswith("#=", start) or _is_banner(text, start):
+        return None
+    return _end_of_block_comment(text, start)
 
 
 def _is_banner(text: str, start: int) -> bool:

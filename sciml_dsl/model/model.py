@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from ..graph.system import System
     from ..solve.solution import Solution
 
-MAX_BYTES = 256_000_000
 Values = Mapping[Any, Any] | Sequence[float]
 
 
@@ -61,22 +60,9 @@ class Model:
         Raises `InputError` where the file cannot be read as text, `ModelError`
         where the text is wrong.
         """
-        shown = fspath(path)
-        try:
-            with open(path, "rb") as file:
-                content = file.read(MAX_BYTES + 1)
-        except FileNotFoundError:
-            raise InputError(f"there is no file `{shown}`") from None
-        except OSError as problem:
-            raise InputError(f"the file `{shown}` cannot be read: {problem.strerror}") from None
-        if len(content) > MAX_BYTES:
-            raise InputError(f"the file `{shown}` is too large for a model (more than {MAX_BYTES:,} bytes)")
-        try:
-            text = content.decode("utf-8")
-        except UnicodeDecodeError as problem:
-            line = content.count(b"\n", 0, problem.start) + 1
-            raise InputError(f"the file `{shown}` is not UTF-8 text (line {line}); save it as UTF-8") from None
-        return cls.from_text(text, shown)
+        from ..files import read_text
+
+        return cls.from_text(read_text(path), fspath(path))
 
     # ------------------------------------------------------------ names and numbers
 
