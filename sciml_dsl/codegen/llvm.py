@@ -291,10 +291,10 @@ class _Straight:
             return "%t"
         if op in ("state", "param", "seed"):
             text = self._load({"state": "%u", "param": "%p", "seed": "%v"}[op], data)  # type: ignore[arg-type]
+        elif node in self._truth:  # before what travels: a condition made here is not in its seat yet
+            text = self.emit(f"uitofp i1 {self._truth[node]} to double")
         elif node in self.imported:
             text = self._load("%scratch", self.imported[node])
-        elif node in self._truth:
-            text = self.emit(f"uitofp i1 {self._truth[node]} to double")
         else:
             raise AssertionError(f"node {node} ({op}) used before it was made")
         self._known[node] = text
