@@ -1,4 +1,4 @@
-"""`sciml-dsl check`: read a model, resolve its names, and say what it is."""
+"""`sciml-dsl check`: read a model, resolve its names, say what it is, and warn of what looks wrong."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..errors import suggest
+from ..lint.warning import CODES
 from .console import echo_json, json_option, load_model, model_argument, number
 
 if TYPE_CHECKING:
@@ -16,14 +18,27 @@ if TYPE_CHECKING:
 
 @click.command("check")
 @model_argument
+@click.option("--strict", is_flag=True, help="Exit with status 1 where there is a warning.")
+@click.option("--ignore", multiple=True, metavar="CODE", help="Leave warnings of this code out; may be repeated.")
 @json_option
-def command(file: Path, as_json: bool) -> None:
-    """Read the model in FILE and say what it is, or what to mend."""
-    spec = load_model(file).spec
+def command(file: Path, strict: bool, ignore: tuple[str, ...], as_json: bool) -> int:
+    """Read the model in FILE and say what it is, or what to mend.
+
+    Warnings go to stderr as file:line:column with their code; with --json they are in the object.
+    """
+    for code in ignore:
+        if code not in CODES:
+            hint = suggest(code, CODES) or f"codes are {', '.join(CODES)}"
+            raise click.UsageError(f"there is no warning `{code}`\n  hint: {hint}")
+    model = load_model(file)
+    warnings = [warning for warning in model.lint() if warning.code not in ignore]
     if as_json:
-        echo_json(summary(spec, file))
+        echo_json({**summary(model.spec, file), "warnings": [warning.to_dict() for warning in warnings]})
     else:
-        click.echo(text(spec))
+        click.echo(text(model.spec))
+        for warning in warnings:
+            click.echo(str(warning), err=True)
+    return 1 if strict and warnings else 0
 
 
 def summary(spec: ModelSpec, file: Path) -> dict[str, Any]:

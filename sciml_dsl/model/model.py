@@ -21,6 +21,7 @@ from .spec import ModelSpec, Network, Parameter
 if TYPE_CHECKING:
     from ..discover.result import Discovery
     from ..graph.system import System
+    from ..lint.warning import LintWarning
     from ..solve.solution import Solution
 
 Values = Mapping[Any, Any] | Sequence[float]
@@ -107,6 +108,17 @@ class Model:
         from ..graph.build import lower
 
         return lower(self.spec)
+
+    def lint(self) -> tuple[LintWarning, ...]:
+        """What is allowed in this model and looks wrong, in the order of its text; see `sciml_dsl.lint.api.lint`.
+
+        >>> import sciml_dsl as sd
+        >>> [w.code for w in sd.model("x' = -k*x; param k = 1, b = 2").lint()]
+        ['unused-parameter']
+        """
+        from ..lint.api import lint
+
+        return lint(self.spec)
 
     # ------------------------------------------------------------ the sympy view
 
