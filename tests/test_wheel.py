@@ -26,11 +26,12 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_wheel_holds_the_package_and_its_grammar(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
-    assert "sciml_dsl/grammar/sciml.lark" in names
+    assert {"sciml_dsl/grammar/sciml.lark", "sciml_dsl/grammar/sciml.tmLanguage.json"} <= set(names)
     assert "sciml_dsl/py.typed" in names
     assert not [n for n in names if n.endswith((".nbi", ".nbc", ".pyc")) or n.startswith(("tests/", "benchmarks/"))]
     (entry,) = [n for n in names if n.endswith("entry_points.txt")]
-    assert "sciml-dsl = sciml_dsl.cli:main" in zipfile.ZipFile(wheel).read(entry).decode()
+    entries = zipfile.ZipFile(wheel).read(entry).decode()
+    assert "sciml-dsl = sciml_dsl.cli:main" in entries and "SciMLLexer" in entries
 
 
 def test_installed_wheel_works_away_from_the_checkout(wheel: Path, tmp_path: Path) -> None:
