@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from ..graph.derivatives import Sparse
 from ..graph.system import EventNodes, System
 from ..solve.problem import EventInfo, NativeFunctions
+from . import fused
 from .jit import MachineCode
 from .llvm import Module
 
@@ -83,7 +84,7 @@ def _part(system: System, name: str, build: Callable[[System, Module], list[str]
         module = Module(system)
         names = build(system, module)
         code = MachineCode(module.text(), loops=bool(module.networks))
-        addresses: dict[str, object] = {n: code.address(n) for n in names if not n[-1].isdigit()}
+        addresses: dict[str, object] = {n: code.address(n) for n in names if not n.startswith("affect")}
         for stem in ("affect", "affect_jac"):
             numbered = [n for n in names if n.rpartition("_")[0] == stem and n[-1].isdigit()]
             if numbered:
@@ -99,6 +100,7 @@ def _base(system: System) -> NativeFunctions:
         n_params=system.n_params,
         n_weights=system.n_weights,
         n_observables=len(system.observables),
+        n_switches=len(system.switches),
         events=tuple(EventInfo(e.kind, e.terminate) for e in system.events),
         keepalive=code,
         **addresses,  # type: ignore[arg-type]
@@ -137,6 +139,15 @@ def _solve(system: System, module: Module) -> list[str]:
         zero = graph.const(0.0)
         rows = [node for e in timed for node in (e.first, e.period, e.last, zero)]
         module.add_function("event_times", _row(rows), len(rows))
+    if fused.fits(system):
+        names.append("tsit5")
+        stages, argument, new = fused.step(system)
+        rows = [node for stage in stages for node in stage] + argument + new
+        module.add_function("tsit5", _row(rows), 8 * n, seeds=True)
+    switches = system.switches
+    if switches:
+        names.append("switches")
+        module.add_function("switches", _row(switches), len(switches))
     for k, event in enumerate(system.events):
         names.append(f"affect_{k}")
         module.add_function(f"affect_{k}", _row(event.affect), n)
@@ -191,4 +202,10 @@ def _adjoint(system: System, module: Module) -> list[str]:
         sweeps=sweeps,
         weights_at=n + np_,
     )
-    return ["vjp"]
+    if not fused.fits(system, fused.LARGEST_REVERSE):
+        return ["vjp"]
+    of_state, of_slope, of_parameter = fused.reverse(system)
+    module.add_function(
+        "tsit5_vjp", _row(of_state) + _row(of_slope, n) + _row(of_parameter, 2 * n), 2 * n + np_, seeds=True
+    )
+    return ["vjp", "tsit5_vjp"]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..codegen.native import functions
 from ..errors import InputError, UnsupportedError
-from ..sensitivity.discrete import reverse
+from ..sensitivity.discrete import pull_back
 from ..solve.integrate import Trajectory as Run
 from ..solve.status import Status
 from . import assemble
@@ -234,9 +234,7 @@ class Problem:
             total += part
             cot = None
             if np.isfinite(part):
-                cot = reverse(
-                    self._native.vjp, self.n_states, p, result.times, result.states, result.record_k, table.t, du
-                )
+                cot = pull_back(self._native, p, result.times, result.states, result.record_k, table.t, du)
             if cot is None or not np.isfinite(cot).all():
                 self.failure = Failure(self.experiments[k].name, None, float(table.t[-1]), "", np.nan)
                 return np.inf, np.zeros(active.size)

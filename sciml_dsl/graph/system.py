@@ -104,6 +104,29 @@ class System:
         return tuple(jvp(self.graph, self.rhs, {self.time_leaf: self.graph.const(1.0)}))
 
     @cached_property
+    def switches(self) -> tuple[int, ...]:
+        """Times at which a comparison in the equations turns by time alone, as nodes in parameters.
+
+        `if t > 5 and t < 5.001 then ...`: a solver that does not step on such times can
+        miss the pulse between them altogether.  Comparisons affine in t and free of
+        states are found; a node may be evaluated at any t and u.
+        """
+        graph = self.graph
+        found: dict[int, None] = {}
+        states = set(self.state_leaves)
+        for node in graph.reachable(self.rhs):
+            if graph.op[node] not in ("lt", "le", "gt", "ge", "eq", "ne"):
+                continue
+            gap = graph.sub(*graph.args[node])
+            below = graph.reachable([gap])
+            if self.time_leaf not in below or any(n in states or graph.op[n] == "netcall" for n in below):
+                continue
+            (rate,) = jvp(graph, [gap], {self.time_leaf: graph.const(1.0)})
+            if graph.is_const(rate) and not graph.is_const(rate, 0.0):
+                found[graph.sub(self.time_leaf, graph.div(gap, rate))] = None
+        return tuple(found)
+
+    @cached_property
     def observable_jacobians(self) -> tuple[Sparse, Sparse]:
         """(dh/du, dh/dp) of the observables."""
         return (

@@ -24,7 +24,7 @@ from ..errors import (
     UnsupportedError,
     suggest,
 )
-from ..sensitivity.discrete import reverse
+from ..sensitivity.discrete import pull_back
 from ..solve.integrate import EMPTY, NO_COLUMNS, Integrator, Trajectory, method_number, vector
 from ..solve.observe import observe
 from ..solve.status import Status
@@ -72,6 +72,7 @@ class SolveLayer(torch.nn.Module):
         self.t0 = float(self.saveat[0]) if t0 is None else float(t0)
         self.sensitivity, self.method = _choose(model, sensitivity, method)
         self.rtol, self.atol, self.max_steps = rtol, atol, max_steps
+        self._integrators: dict[tuple[bool, bool], Integrator] = {}
         values = [math.nan if q.default is None else q.default for q in model.spec.parameters]
         self.p = torch.nn.Parameter(torch.tensor(values, dtype=torch.float64))
         own = dict(model.spec.weights)
@@ -100,6 +101,16 @@ class SolveLayer(torch.nn.Module):
         InputError: a shape, name or number does not fit.
         """
         model = self.model
+        if u0 is None and (p is None or p is self.p) and self.p.dtype == torch.float64 and not self.p.is_cuda:
+            everything: torch.Tensor = self.p  # the common call, without a detour
+            if self.networks:
+                parts = [w.reshape(-1) for net in self.networks.values() for w in net.parameters()]
+                if all(w.dtype == torch.float64 and w.device == self.p.device for w in parts):
+                    whole: torch.Tensor = _Solve.apply(None, torch.cat([everything, *parts]), self)  # type: ignore[no-untyped-call]
+                    return whole
+            else:
+                whole = _Solve.apply(None, everything, self)  # type: ignore[no-untyped-call]
+                return whole
         parameters = _merge(p, self.p, model.parameters, "p")
         weights = [w.reshape(-1).to(torch.float64) for net in self.networks.values() for w in net.parameters()]
         like = u0 if isinstance(u0, torch.Tensor) else p if isinstance(p, torch.Tensor) else self.p
@@ -111,14 +122,26 @@ class SolveLayer(torch.nn.Module):
         if weights:
             tail = torch.cat([w.to("cpu") for w in weights])
             everything = torch.cat([everything, tail.expand(*everything.shape[:-1], -1)], dim=-1)
-        initial = torch.full((len(model.states),), math.nan, dtype=torch.float64) if start is None else start
-        initial = initial.to("cpu", torch.float64)
+        initial = None if start is None else start.to("cpu", torch.float64)
         if batch:
             size = batch.pop()
-            initial = initial.expand(size, -1) if initial.dim() == 1 else initial
+            if initial is not None:
+                initial = initial.expand(size, -1) if initial.dim() == 1 else initial
             everything = everything.expand(size, -1) if everything.dim() == 1 else everything
         result: torch.Tensor = _Solve.apply(initial, everything, self)  # type: ignore[no-untyped-call]
         return result.to(like.device, like.dtype if like.is_floating_point() else torch.float64)
+
+    def _ready(self, forward: bool, adjoint: bool) -> Integrator:
+        """The compiled integrator, kept between calls and left out of pickles and copies."""
+        key = (forward, adjoint)
+        found = self._integrators.get(key)
+        if found is None:
+            found = Integrator(functions(self.model, forward=forward, adjoint=adjoint))
+            self._integrators[key] = found
+        return found
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_integrators": {}}
 
     def _start(self, u0: Values, parameters: torch.Tensor) -> torch.Tensor | None:
         """Given initial values; NaN where the model's own holds; None if none are given."""
@@ -181,88 +204,100 @@ def layer(model: Model, saveat: Any, **options: Any) -> SolveLayer:
 
 
 class _Solve(torch.autograd.Function):
-    """(u0 or NaN (n) or (B, n), p with weights) -> states, with native derivatives."""
+    """(u0 (n) or (B, n), NaN or None where the model's own holds; p with weights) -> states, natively."""
 
     @staticmethod
-    def forward(ctx: Any, u0: torch.Tensor, p: torch.Tensor, owner: SolveLayer) -> torch.Tensor:
-        single = u0.dim() == 1 and p.dim() == 1
-        starts = np.atleast_2d(u0.detach().numpy())
-        values = np.atleast_2d(p.detach().numpy())
-        wanted = ctx.needs_input_grad[0] or ctx.needs_input_grad[1]
-        pairs = enumerate(zip(starts, values, strict=True))
-        runs = [_run(owner, start, value, wanted, k, not single) for k, (start, value) in pairs]
-        ctx.owner, ctx.runs, ctx.single = owner, runs, single
-        out = torch.from_numpy(np.stack([run.trajectory.u for run in runs]))
-        return out[0] if single else out
+    def forward(ctx: Any, u0: torch.Tensor | None, p: torch.Tensor, owner: SolveLayer) -> torch.Tensor:
+        single = (u0 is None or u0.dim() == 1) and p.dim() == 1
+        values = p.detach().numpy()
+        starts = None if u0 is None else u0.detach().numpy()
+        wanted = (ctx.needs_input_grad[0], ctx.needs_input_grad[1])
+        ctx.owner, ctx.single, ctx.given = owner, single, u0 is not None
+        if single:
+            ctx.runs = [_run(owner, starts, values, wanted, "")]
+            return torch.from_numpy(ctx.runs[0].trajectory.u)
+        many = [None] * len(values) if starts is None else starts
+        ctx.runs = [
+            _run(owner, start, value, wanted, f" (number {k} of the batch)")
+            for k, (start, value) in enumerate(zip(many, values, strict=True))
+        ]
+        return torch.from_numpy(np.stack([run.trajectory.u for run in ctx.runs]))
 
     @staticmethod
     @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[Any, ...]:
         cotangents = grad.detach().to(torch.float64).numpy()
-        cotangents = cotangents[None] if ctx.single else cotangents
+        if ctx.single:
+            a, b = ctx.runs[0].pull(ctx.owner, np.ascontiguousarray(cotangents))
+            return (torch.from_numpy(a) if ctx.given else None, torch.from_numpy(b), None)
         pairs = [run.pull(ctx.owner, np.ascontiguousarray(c)) for run, c in zip(ctx.runs, cotangents, strict=True)]
-        du0 = torch.from_numpy(np.stack([a for a, _ in pairs]))
-        dp = torch.from_numpy(np.stack([b for _, b in pairs]))
-        return (du0[0], dp[0], None) if ctx.single else (du0, dp, None)
+        du0 = torch.from_numpy(np.stack([a for a, _ in pairs])) if ctx.given else None
+        return du0, torch.from_numpy(np.stack([b for _, b in pairs])), None
 
 
 class _Run:
     """One integration and what its reverse sweep needs."""
 
-    def __init__(self, trajectory: Trajectory, p: Any, own: Any, slope: Any) -> None:
+    def __init__(self, trajectory: Trajectory, p: Any, own: Any, slope: Any, start_columns: int) -> None:
         self.trajectory, self.p = trajectory, p
         self.own = own  # states whose initial value is the model's
         self.slope = slope  # d(initial)/dp (n, np)
+        self.start_columns = start_columns  # sensitivity columns of initial values
 
     def pull(self, owner: SolveLayer, cotangent: Any) -> tuple[Any, Any]:
         """Cotangents of (u0, p) from those of the states (T, n)."""
-        n, trajectory = cotangent.shape[1], self.trajectory
-        native = functions(owner.model)
-        out = np.zeros(n + self.p.size)
+        rows, n = cotangent.shape
+        trajectory, first = self.trajectory, self.start_columns
         if owner.sensitivity == "forward":
-            columns = trajectory.s.reshape(cotangent.shape[0], n, -1)
-            flat = np.einsum("tn,tnk->k", cotangent, columns)
-            out[:n], out[n : n + native.n_params] = flat[:n], flat[n:]
+            du0, dp = np.zeros(n), np.zeros(self.p.size)
+            flat = cotangent.reshape(-1) @ trajectory.s.reshape(rows * n, -1)
+            du0[:first], dp[: flat.size - first] = flat[:first], flat[first:]
         else:
-            vjp = functions(owner.model, adjoint=True).vjp
-            out = reverse(
-                vjp, n, self.p, trajectory.times, trajectory.states, trajectory.record_k, owner.saveat, cotangent
+            native = owner._ready(False, True).functions
+            out = pull_back(
+                native, self.p, trajectory.times, trajectory.states, trajectory.record_k, owner.saveat, cotangent
             )
-        du0, dp = out[:n].copy(), out[n:].copy()
-        if owner.sensitivity != "forward":  # forward columns of parameters already hold this path
+            du0, dp = out[:n].copy(), out[n:]
             dp[: native.n_params] += (du0 * self.own) @ self.slope
         du0[self.own] = 0.0
-        if not (np.isfinite(du0).all() and np.isfinite(dp).all()):
+        if not (math.isfinite(du0.sum()) and math.isfinite(dp.sum())):
             raise NonFiniteError("the gradient of a solution became NaN or infinite")
         return du0, dp
 
 
-def _run(owner: SolveLayer, given: Any, p: Any, wanted: bool, k: int, batched: bool) -> _Run:
+def _run(owner: SolveLayer, given: Any, p: Any, wanted: tuple[bool, bool], where: str) -> _Run:
     model = owner.model
-    forward, adjoint = wanted and owner.sensitivity == "forward", wanted and owner.sensitivity == "discrete_adjoint"
-    native = functions(model, forward=forward, adjoint=adjoint)
+    forward = any(wanted) and owner.sensitivity == "forward"
+    adjoint = any(wanted) and owner.sensitivity == "discrete_adjoint"
+    integrator = owner._ready(forward, adjoint)
+    native = integrator.functions
     n, n_params = native.n, native.n_params
-    where = f" (number {k} of the batch)" if batched else ""
     p = vector(p, None, "p")
-    bad = np.flatnonzero(~np.isfinite(p))
-    if bad.size:
-        name = model.parameters[bad[0]] if bad[0] < n_params else "a network weight"
-        raise MissingValueError(f"parameter `{name}` is {p[bad[0]]}{where}\n  hint: give it a default or pass p")
+    if not math.isfinite(p.sum()):
+        bad = np.flatnonzero(~np.isfinite(p))
+        if bad.size:
+            name = model.parameters[bad[0]] if bad[0] < n_params else "a network weight"
+            raise MissingValueError(f"parameter `{name}` is {p[bad[0]]}{where}\n  hint: give it a default or pass p")
     initial = observe(native.initial, n + n * n_params, np.array([owner.t0]), np.zeros((1, n)), p)[0]
-    own = np.isnan(given)
-    start = np.where(own, initial[:n], given)
-    bad = np.flatnonzero(~np.isfinite(start))
-    if bad.size:
-        raise MissingValueError(
-            f"state `{model.states[bad[0]]}` has no initial value{where}\n"
-            f"  hint: write {model.states[bad[0]]}(0) = ... in the model or pass u0"
-        )
+    own = np.ones(n, dtype=bool) if given is None else np.isnan(given)
+    start = initial[:n] if given is None else np.where(own, initial[:n], given)
+    if not math.isfinite(start.sum()):
+        bad = np.flatnonzero(~np.isfinite(start))
+        if bad.size:
+            raise MissingValueError(
+                f"state `{model.states[bad[0]]}` has no initial value{where}\n"
+                f"  hint: write {model.states[bad[0]]}(0) = ... in the model or pass u0"
+            )
     slope = initial[n:].reshape(n, n_params)
-    s0, columns = EMPTY, NO_COLUMNS
+    s0, columns, start_columns = EMPTY, NO_COLUMNS, 0
     if forward:
-        s0 = np.hstack([np.eye(n), slope * own[:, None]])
-        columns = np.concatenate([np.full(n, -1), np.arange(n_params)]).astype(np.int64)
-    trajectory = Integrator(native).run(
+        start_columns = n if wanted[0] else 0
+        s0 = slope * own[:, None]
+        columns = np.arange(-start_columns, n_params)
+        if start_columns:
+            s0 = np.hstack([np.eye(n), s0])
+            columns[:n] = -1
+    trajectory = integrator.run(
         start,
         p,
         owner.t0,
@@ -278,7 +313,7 @@ def _run(owner: SolveLayer, given: Any, p: Any, wanted: bool, k: int, batched: b
     )
     if not trajectory.ok or trajectory.t.size != owner.saveat.size:
         raise _failed(owner, trajectory, where)
-    return _Run(trajectory, p, own, slope)
+    return _Run(trajectory, p, own, slope, start_columns)
 
 
 def _failed(owner: SolveLayer, trajectory: Trajectory, where: str) -> SolveError:

@@ -18,6 +18,7 @@ from numba import njit
 
 from ..solve.call import call_along
 from ..solve.methods.tsit5 import INTERPOLANT, NODES, TABLEAU
+from ..solve.problem import NativeFunctions
 
 
 @njit(cache=True, error_model="numpy", fastmath={"contract"}, nogil=True)
@@ -113,3 +114,89 @@ def reverse(
     for j in range(n):
         total[j] = lam[j]
     return total
+
+
+@njit(cache=True, error_model="numpy", fastmath={"contract"}, nogil=True)
+def reverse_fused(
+    step_vjp: int, vjp: int, n: int, n_params: int, p: Any, times: Any, states: Any, stages: Any, saved: Any,
+    cotangents: Any,
+) -> Any:  # fmt: skip
+    """As `reverse`, by the model's own reverse sweep of a whole step (`NativeFunctions.tsit5_vjp`)."""
+    m = times.size - 1
+    total = np.zeros(n + p.size)
+    lam, kappa, before = np.zeros(n), np.zeros(n), np.empty(n)
+    v = np.empty(8 * n + 1)  # k1, h, cotangents of k2..k7 and of the new state
+    point, out = np.empty(n), np.empty(2 * n + p.size)
+    first = np.empty(n)  # cotangent of k1
+    forwards = m == 0 or times[m] > times[0]
+    last = saved.size - 1
+    for i in range(m - 1, -1, -1):
+        t, h = times[i], times[i + 1] - times[i]
+        for j in range(n):
+            before[j] = first[j] = 0.0
+            v[j] = stages[i, 0, j]
+            point[j] = states[i, j]
+        v[n] = h
+        v[n + 1 :] = 0.0
+        while last >= 0 and (saved[last] > t if forwards else saved[last] < t):
+            theta = (saved[last] - t) / h
+            if theta >= 1.0:
+                for j in range(n):
+                    lam[j] += cotangents[last, j]
+            else:
+                for j in range(n):
+                    before[j] += cotangents[last, j]
+                for s in range(7):
+                    weight = (
+                        h
+                        * theta
+                        * (
+                            INTERPOLANT[s, 0]
+                            + theta * (INTERPOLANT[s, 1] + theta * (INTERPOLANT[s, 2] + theta * INTERPOLANT[s, 3]))
+                        )
+                    )
+                    for j in range(n):
+                        if s == 0:
+                            first[j] += weight * cotangents[last, j]
+                        else:
+                            v[n + 1 + (s - 1) * n + j] += weight * cotangents[last, j]
+            last -= 1
+        for j in range(n):
+            v[n + 1 + 5 * n + j] += kappa[j]
+            v[n + 1 + 6 * n + j] = lam[j]
+        call_along(step_vjp, t, point, p, v, out, 0)
+        for j in range(n):
+            lam[j] = out[j] + before[j]
+            kappa[j] = out[n + j] + first[j]
+        for q in range(n_params):
+            total[n + q] += out[2 * n + q]
+    if m > 0:
+        for j in range(n):
+            point[j] = states[0, j]
+        call_along(vjp, times[0], point, p, kappa, out, 0)
+        for j in range(n):
+            lam[j] += out[j]
+        for q in range(n_params):
+            total[n + q] += out[n + q]
+    while last >= 0:  # saved at the initial time
+        for j in range(n):
+            lam[j] += cotangents[last, j]
+        last -= 1
+    for j in range(n):
+        total[j] = lam[j]
+    return total
+
+
+def pull_back(
+    functions: NativeFunctions, p: Any, times: Any, states: Any, stages: Any, saved: Any, cotangents: Any
+) -> Any:
+    """Cotangents (n + len(p)) of (u0, p); chooses the fused sweep where the model has one.
+
+    Arguments as of `reverse`; `functions` with `adjoint=True`.
+    """
+    n = functions.n
+    if functions.tsit5_vjp:
+        return reverse_fused(
+            functions.tsit5_vjp, functions.vjp, n, functions.n_params, p, times, states, stages, saved, cotangents
+        )
+    return reverse(functions.vjp, n, p, times, states, stages, saved, cotangents)

@@ -156,6 +156,10 @@ def _ordered(given: Any, t0: float, t1: float, what: str, sort: bool = False) ->
     times = vector(given, None, what)
     if times.size == 0:
         return times
+    from .observe import in_order
+
+    if not sort and in_order(times, t0, t1):
+        return times
     backward = t1 < t0
     if sort:
         times = np.unique(times)

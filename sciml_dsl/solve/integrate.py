@@ -119,7 +119,7 @@ class Integrator:
         none = (0,) * len(functions.events)
         head = (functions.f, functions.jac, functions.dfdt, functions.fjp, functions.djp)
         self._fn = np.array(
-            (*head, functions.roots, functions.event_times, *(functions.affect or none))
+            (*head, functions.roots, functions.event_times, functions.tsit5, *(functions.affect or none))
             + (functions.affect_jac or none),
             dtype=np.int64,
         )
@@ -192,6 +192,8 @@ class Integrator:
         if not (dt0 >= 0.0 and dtmax > 0.0 and max_steps > 0):
             name, value = ("max_steps", max_steps) if max_steps <= 0 else ("dtmax", dtmax) if dt0 >= 0 else ("dt0", dt0)
             raise InputError(f"{name} must be positive, got {value}")
+        if functions.n_switches:
+            tstops = self._with_switches(tstops, t0, t1, u0, p)
         options = np.array((0 if record else number, max_steps, save_steps, dense, record, functions.n_params))
         times = np.array((t0, t1, dt0, dtmax), dtype=np.float64)
         return Trajectory._make(
@@ -209,6 +211,18 @@ class Integrator:
                 columns,
             )
         )
+
+    def _with_switches(self, tstops: Floats, t0: float, t1: float, u0: Floats, p: Floats) -> Floats:
+        """`tstops` and the times inside the span at which the right-hand side switches by itself."""
+        from .observe import observe
+
+        functions = self.functions
+        times = observe(functions.switches, functions.n_switches, np.array([t0]), u0[None, :], p)[0]
+        inside = times[(times > min(t0, t1)) & (times < max(t0, t1))]
+        if not inside.size:
+            return tstops
+        merged = np.unique(np.concatenate([tstops, inside]))
+        return np.ascontiguousarray(merged[::-1]) if t1 < t0 else merged
 
     def _check_columns(self, s0: Floats, columns: Indices, number: int) -> Floats:
         functions = self.functions

@@ -6,7 +6,7 @@ results; the loop, methods, step control, dense output, events and sensitivities
 live in files of their own and are linked in.
 
 Arguments, all C-contiguous and writable:
-`fn` (7 + 2 E) addresses f, jac, dfdt, fjp, djp, roots, event_times, then
+`fn` (8 + 2 E) addresses f, jac, dfdt, fjp, djp, roots, event_times, tsit5, then
 affect and affect_jac of the E events; `info` (2 E) kind and terminate flag of each;
 `options` (method, max_steps, save_steps, dense, record, n_params);
 `times` (t0, t1, dt0 or 0, dtmax); `u0` (n); `p`; `rtol` and `atol` (1 or n);
@@ -200,7 +200,7 @@ def _build(version: int) -> Any:
     ) -> Any:
         n, m, n_params = u0.size, columns.size, options[5]
         save_steps, keep_dense, record = options[2] != 0, options[3] != 0, options[4] != 0
-        x = Explicit(u0.copy(), np.empty(n), np.empty(n), np.empty((8, n)), np.empty((5, n)))
+        x = Explicit(u0.copy(), np.empty(n), np.empty(n), np.empty((9, n)), np.empty((5, n)))
         rtol, atol = np.empty(n), np.empty(n)
         largest0 = 0.0
         for i in range(n):

@@ -55,8 +55,8 @@ from .storage import Columns, Events, Explicit, Implicit, Output, Problem, put_r
 TSIT5 = 0
 RODAS5P = 1
 AUTO = 2
-HEAD = 7  # addresses before those of the events
-F, JAC, DFDT, FJP, DJP, ROOTS, EVENT_TIMES = range(HEAD)
+HEAD = 8  # addresses before those of the events
+F, JAC, DFDT, FJP, DJP, ROOTS, EVENT_TIMES, STEP = range(HEAD)
 
 # Counts, in this order; the first nine are the statistics handed out.
 ACCEPTED, REJECTED, N_F, N_JAC, N_LU, SWITCHES, BY_TSIT5, BY_RODAS5P, FIRED = range(9)
@@ -80,6 +80,7 @@ _CHATTERING = int(Status.EVENT_CHATTERING)
 
 _tsit5_step = tsit5.step
 _tsit5_columns = tsit5.step_with_sensitivities
+_tsit5_fused = tsit5.fused_step
 _tsit5_error = tsit5.error
 _tsit5_columns_error = tsit5.columns_error
 _tsit5_stiffness = tsit5.stiffness
@@ -170,7 +171,7 @@ def advance(
     out_t, out_u, out_s, out_rows, out_steps = out.t, out.u, out.s, out.t.size, out.starts.size
     n, m, n_save = u.size, indices.size, saveat.size
     n_events, n_roots, n_timed = info.size // 2, armed.size, upcoming.size
-    address = fn[F]
+    address, fused = fn[F], fn[STEP]
     auto, max_steps = problem.options[0] == AUTO, problem.options[1]
     save_steps, keep_dense, record = (
         problem.options[2] != 0,
@@ -238,7 +239,9 @@ def advance(
 
         # Try it.
         if method == TSIT5:
-            if m == 0:
+            if m == 0 and fused != 0:
+                _tsit5_fused(fused, t, h, u, p, k, poly, g, unew)
+            elif m == 0:
                 _tsit5_step(address, t, h, u, p, k, g, unew)
             else:
                 if not ready:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numba import boolean as numba_bool
 from numba import float64, int64, njit
 
 from .call import call
@@ -22,3 +23,15 @@ def observe(address: int, count: int, t: Any, u: Any, p: Any) -> Any:
             state[i] = u[row, i]
         call(address, t[row], state, p, out, row * count)
     return out
+
+
+@njit([numba_bool(float64[::1], float64, float64)], error_model="numpy", cache=True)  # type: ignore[untyped-decorator]
+def in_order(times: Any, t0: float, t1: float) -> bool:
+    """Whether `times` run from t0 to t1 without turning back; False for NaN."""
+    sign = 1.0 if t1 >= t0 else -1.0
+    previous = t0
+    for t in times:
+        if not sign * (t - previous) >= 0.0:
+            return False
+        previous = t
+    return bool(sign * (t1 - previous) >= 0.0)

@@ -56,6 +56,10 @@ class NativeFunctions:
     initial: int = 0
     roots: int = 0
     event_times: int = 0
+    tsit5: int = 0  # a whole step of Tsit5, for small models
+    tsit5_vjp: int = 0  # its reverse sweep
+    switches: int = 0  # times at which the right-hand side may jump
+    n_switches: int = 0
     affect: tuple[int, ...] = ()
     affect_jac: tuple[int, ...] = ()
     events: tuple[EventInfo, ...] = ()

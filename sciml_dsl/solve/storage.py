@@ -35,7 +35,7 @@ class Explicit(NamedTuple):
     u: Any  # (n)
     unew: Any  # (n)
     g: Any  # (n) argument of a stage
-    k: Any  # (8, n)
+    k: Any  # (9, n)
     poly: Any  # (5, n)
 
 

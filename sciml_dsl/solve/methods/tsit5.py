@@ -16,31 +16,15 @@ from typing import Any
 
 import numpy as np
 
-from ..call import call
+from ..call import call, call_along
 from ..compiled import inner
 from ..forward import derivative_columns
+from .tsit5_tableau import A2, A3, A4, A5, A6, B, C, E
 
 ORDER = 5
 STAGES = 7
 STABILITY = 3.5068  # the real stability interval is [-3.5068, 0]
 
-C = (0.0, 0.161, 0.327, 0.9, 0.9800255409045097, 1.0, 1.0)
-A2 = (0.161,)
-A3 = (-0.008480655492356989, 0.335480655492357)
-A4 = (2.8971530571054935, -6.359448489975075, 4.3622954328695815)
-A5 = (5.325864828439257, -11.748883564062828, 7.4955393428898365, -0.09249506636175525)
-A6 = (5.86145544294642, -12.92096931784711, 8.159367898576159, -0.071584973281401, -0.028269050394068383)
-B = (0.09646076681806523, 0.01, 0.4798896504144996, 1.379008574103742, -3.290069515436081, 2.324710524099774)
-# Weights of order five less weights of order four.
-E = (
-    -0.00178001105222577714,
-    -0.0008164344596567469,
-    0.007880878010261995,
-    -0.1447110071732629,
-    0.5823571654525552,
-    -0.45808210592918697,
-    0.015151515151515152,
-)
 # Interpolant: column q of row i multiplies theta**(q + 1) in the weight of stage i.
 D1 = (1.0, -2.763706197274826, 2.9132554618219126, -1.0530884977290216)
 D2 = (0.13169999999999998, -0.2234, 0.1017)  # from theta**2 on, as all below
@@ -87,6 +71,19 @@ def step(f: int, t: float, h: float, u: Any, p: Any, k: Any, g: Any, unew: Any) 
             B[0] * k[0, i] + B[1] * k[1, i] + B[2] * k[2, i] + B[3] * k[3, i] + B[4] * k[4, i] + B[5] * k[5, i]
         )
     call(f, t + h, unew, p, k, 6 * n)
+
+
+@inner("contract", inline=True)
+def fused_step(address: int, t: float, h: float, u: Any, p: Any, k: Any, work: Any, g: Any, unew: Any) -> None:
+    """The same by the model's own function of a whole step; `k` has 9 rows, `work` (5, n) is overwritten."""
+    n = u.size
+    for i in range(n):
+        work[0, i] = k[0, i]
+    work[1, 0] = h
+    call_along(address, t, u, p, work, k, n)
+    for i in range(n):
+        g[i] = k[7, i]
+        unew[i] = k[8, i]
 
 
 @inner("contract", "reassoc", inline=True)

@@ -1,0 +1,84 @@
+"""The fused step of small models against the stage-by-stage one, and times at which equations switch."""
+
+from __future__ import annotations
+
+import copy
+import math
+import pickle
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import sciml_dsl as sd
+from sciml_dsl.codegen.native import functions
+from sciml_dsl.sensitivity.discrete import reverse, reverse_fused
+from sciml_dsl.solve.integrate import Integrator
+
+MODELS = {
+    "lotka_volterra": "x' = a*x - b*x*y; y' = -c*y + d*x*y; x(0) = 1; y(0) = 1; param a = 1.5, b = 1, c = 3, d = 1",
+    "forced": "x' = y; y' = -k*sin(x) - 0.1*y + cos(w*t); x(0) = 1; y(0) = 0; param k = 2, w = 1.3",
+    "branches": "x' = if x > y then -a*x else max(a, x)*y; y' = min(x, 2) - y; x(0) = 2; y(0) = 0.5; param a = 0.7",
+}
+
+
+@pytest.mark.parametrize("text", MODELS.values(), ids=MODELS)
+@pytest.mark.parametrize("backwards", [False, True])
+def test_fused_and_stagewise_steps_agree(text, backwards):
+    m = sd.model(text)
+    native = functions(m, adjoint=True)
+    assert native.tsit5 and native.tsit5_vjp
+    span = (6.0, 0.0) if backwards else (0.0, 6.0)
+    saveat = np.linspace(*span, 23)
+    p = np.array([q.default for q in m.spec.parameters])
+    start = m.solve((0, 1)).u[0]
+    runs = [
+        Integrator(f).run(start, p, *span, method="tsit5", rtol=1e-7, atol=1e-9, saveat=saveat, record=True)
+        for f in (native, replace(native, tsit5=0))
+    ]
+    assert runs[0].counts[:2].tolist() == runs[1].counts[:2].tolist()
+    assert runs[0].u == pytest.approx(runs[1].u, rel=1e-9, abs=1e-11)
+    cotangent = np.random.default_rng(0).normal(size=runs[0].u.shape)
+    run = runs[0]
+    record = (run.times, run.states, run.record_k, saveat, cotangent)
+    slow = reverse(native.vjp, native.n, p, *record)
+    fast = reverse_fused(native.tsit5_vjp, native.vjp, native.n, native.n_params, p, *record)
+    assert fast == pytest.approx(slow, rel=1e-9, abs=1e-10)
+
+
+def test_large_models_and_networks_go_stage_by_stage():
+    chain = "; ".join(f"x{i}' = x{(i + 1) % 30} - x{i}; x{i}(0) = {i}" for i in range(30))
+    assert not functions(sd.model(chain)).tsit5
+    assert not functions(sd.model("x' = NN(x); x(0) = 1")).tsit5
+
+
+@pytest.mark.parametrize("method", ["auto", "tsit5", "rodas5p"])
+def test_a_narrow_pulse_in_time_is_not_missed(method):
+    m = sd.model("x' = if t < 5 then 0 else if t < 5 + w then 1/w else 0; x(0) = 0; param w = 0.001")
+    assert m.solve((0, 10), method=method).u[-1, 0] == pytest.approx(1.0, rel=1e-6)
+    assert m.solve((0, 10), p={"w": 1e-5}, method=method).u[-1, 0] == pytest.approx(1.0, rel=1e-6)
+    late = sd.model("C' = -k*C + (if 2*t > 200 and t < 101 then 10 else 0); C(0) = 5; param k = 1")
+    exact = 10 * (1 - math.exp(-1)) + 5 * math.exp(-101)
+    assert late.solve((0, 101), method=method, rtol=1e-8).u[-1, 0] == pytest.approx(exact, rel=1e-5)
+
+
+def test_switches_of_states_are_events_of_the_user_not_of_time():
+    assert sd.model("x' = if x > t then 1 else 2; x(0) = 0").system.switches == ()
+    assert len(sd.model("x' = if t > 1 or t > 2 then 1 else 2; x(0) = 0").system.switches) == 2
+
+
+def test_sensitivities_from_an_equilibrium_stay_bounded():
+    """Every error of the states vanishes there; x(t), y(t) linearise to a rotation of frequency 3."""
+    m = sd.model("x' = a*x - b*x*y; y' = -c*y + d*x*y; x(0) = 1; y(0) = 1; param a = 3, b = 3, c = 3, d = 3")
+    t = np.linspace(0, 10, 11)
+    sol = m.solve((0, 10), saveat=t, sensitivities=["a"], rtol=1e-8, atol=1e-10)
+    # s' = J s + (1, 0), J = [[0, -3], [3, 0]]: s = (sin 3t / 3, (1 - cos 3t)/3)
+    exact = np.column_stack([np.sin(3 * t), 1 - np.cos(3 * t)]) / 3
+    assert sol.sensitivities[:, :, 0] == pytest.approx(exact, abs=1e-5)
+
+
+def test_layers_can_be_copied_and_pickled():
+    layer = sd.model(MODELS["lotka_volterra"]).layer(np.linspace(0, 2, 5))
+    first = layer().detach().numpy()
+    for other in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+        assert other().detach().numpy() == pytest.approx(first, rel=1e-12)
