@@ -72,15 +72,17 @@ def judge(candidates: Sequence[Candidate], hidden: Sequence[str], *, enough: boo
     if not best.support:
         reasons.append("no candidate term improves the trajectories enough to pay for its constants")
         return Verdict(NO_TERM, confidence, tuple(reasons))
-    reasons.append("the next different formula is less likely by a factor of " + _odds(best, rivals))
+    reasons.append(_odds(best, rivals))
     return Verdict(IDENTIFIED, confidence, tuple(reasons))
 
 
 def _odds(best: Candidate, rivals: Sequence[Candidate]) -> str:
     if not rivals:
-        return "more than any number (no other formula fits)"
+        return "every other formula that came close contains this one with more terms"
     gap = min(c.score.value for c in rivals) - best.score.value
-    return f"{math.exp(min(0.5 * gap, 700.0)):.3g}"
+    if gap > 100.0:
+        return "the next different formula is less likely by a factor above 1e20"
+    return f"the next different formula is less likely by a factor of {math.exp(0.5 * gap):.3g}"
 
 
 def _contains(rival: Candidate, best: Candidate) -> bool:

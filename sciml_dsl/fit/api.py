@@ -342,10 +342,11 @@ def _check(problem: Problem, strategy: str) -> None:
         )
     estimates = unknowns.n - unknowns.n_weights
     if problem.n_residuals < estimates:
+        example = problem.model.states[0]
         raise DataError(
             f"too few data: {problem.n_residuals} measured values cannot determine {estimates} unknowns "
             f"({', '.join(unknowns.names[:8])}{', ...' if estimates > 8 else ''})\n"
-            '  hint: keep some of them with fixed=[...], or give initial values, u0={"x": 1.0}'
+            f'  hint: keep some of them with fixed=[...], or give initial values, u0={{"{example}": 1.0}}'
         )
     if unknowns.n_weights and strategy not in ("auto", "train"):
         raise InputError(

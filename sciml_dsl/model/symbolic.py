@@ -7,11 +7,13 @@ Networks stay undefined functions.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import sympy
 
+from ..errors import UnsupportedError
 from .dependencies import calls, free_names, order
 from .spec import ModelSpec
 from .sympy_expr import number, to_sympy
@@ -19,8 +21,10 @@ from .sympy_expr import number, to_sympy
 
 def equations(spec: ModelSpec) -> dict[str, Any]:
     """`{state: right-hand side}` as sympy expressions."""
-    names, functions = _environment(spec)
-    return {state: to_sympy(expr, names, functions) for state, expr in zip(spec.states, spec.derivatives, strict=True)}
+    with _shallow_enough():
+        names, functions = _environment(spec)
+        rows = zip(spec.states, spec.derivatives, strict=True)
+        return {state: to_sympy(expr, names, functions) for state, expr in rows}
 
 
 def observables(spec: ModelSpec) -> dict[str, Any]:
@@ -51,11 +55,29 @@ def parameter_jacobian(spec: ModelSpec) -> Any:
 
 def _matrix(rows: list[Any], by: tuple[str, ...]) -> Any:
     # real stand-ins while differentiating, so that |x| has the derivative sign(x)
-    symbols = {s for row in rows for s in row.free_symbols} | {sympy.Symbol(name) for name in by}
+    with _shallow_enough():
+        symbols = {s for row in rows for s in row.free_symbols} | {sympy.Symbol(name) for name in by}
     real = {s: sympy.Dummy(s.name, real=True) for s in symbols}
     back = {dummy: s for s, dummy in real.items()}
+    with _shallow_enough():
+        return sympy.Matrix(len(rows), len(by), _derivatives(rows, by, real, back))
+
+
+def _derivatives(rows: list[Any], by: tuple[str, ...], real: dict[Any, Any], back: dict[Any, Any]) -> list[Any]:
     entries = [[row.xreplace(real).diff(real[sympy.Symbol(name)]).xreplace(back) for name in by] for row in rows]
-    return sympy.Matrix(len(rows), len(by), [entry for row in entries for entry in row])
+    return [entry for row in entries for entry in row]
+
+
+@contextmanager
+def _shallow_enough() -> Iterator[None]:
+    """sympy recurses into expressions: say so where one is nested too deeply for it."""
+    try:
+        yield
+    except RecursionError:
+        raise UnsupportedError(
+            "an expression of this model is nested too deeply for sympy",
+            hint="solving, fitting and code generation do not need sympy; `m.code(...)` and `m.jac(...)` work",
+        ) from None
 
 
 def _environment(spec: ModelSpec) -> tuple[dict[str, Any], dict[str, Callable[..., Any]]]:
