@@ -17,8 +17,38 @@ import numpy as np
 from numba import njit
 
 from ..solve.call import call_along
+from ..solve.compiled import inner
 from ..solve.methods.tsit5 import INTERPOLANT, NODES, TABLEAU
 from ..solve.problem import NativeFunctions
+
+
+@inner("contract")
+def _take_saved(
+    saved: Any, cotangents: Any, last: int, t: float, h: float, forwards: bool, after: Any, before: Any, kbar: Any
+) -> int:
+    """Hand the cotangents of the rows saved inside a step to what they were interpolated from.
+
+    Adds to those of the state `after` and `before` the step and of its stages `kbar`
+    (7, n); returns the last row not yet taken.
+    """
+    n = after.size
+    while last >= 0 and (saved[last] > t if forwards else saved[last] < t):
+        theta = (saved[last] - t) / h
+        if theta >= 1.0:
+            for j in range(n):
+                after[j] += cotangents[last, j]
+        else:
+            for j in range(n):
+                before[j] += cotangents[last, j]
+            for s in range(7):
+                weight = theta * (
+                    INTERPOLANT[s, 0]
+                    + theta * (INTERPOLANT[s, 1] + theta * (INTERPOLANT[s, 2] + theta * INTERPOLANT[s, 3]))
+                )
+                for j in range(n):
+                    kbar[s, j] += h * weight * cotangents[last, j]
+        last -= 1
+    return last
 
 
 @njit(cache=True, error_model="numpy", fastmath={"contract"}, nogil=True)
@@ -53,22 +83,7 @@ def reverse(
         for j in range(n):
             before[j] = 0.0
         kbar[:, :] = 0.0
-        while last >= 0 and (saved[last] > t if forwards else saved[last] < t):
-            theta = (saved[last] - t) / h
-            if theta >= 1.0:
-                for j in range(n):
-                    lam[j] += cotangents[last, j]
-            else:
-                for j in range(n):
-                    before[j] += cotangents[last, j]
-                for s in range(7):
-                    weight = theta * (
-                        INTERPOLANT[s, 0]
-                        + theta * (INTERPOLANT[s, 1] + theta * (INTERPOLANT[s, 2] + theta * INTERPOLANT[s, 3]))
-                    )
-                    for j in range(n):
-                        kbar[s, j] += h * weight * cotangents[last, j]
-            last -= 1
+        last = _take_saved(saved, cotangents, last, t, h, forwards, lam, before, kbar)
         for j in range(n):
             kappa[j] += kbar[6, j]
             point[j] = states[i + 1, j]
@@ -127,47 +142,27 @@ def reverse_fused(
     lam, kappa, before = np.zeros(n), np.zeros(n), np.empty(n)
     v = np.empty(8 * n + 1)  # k1, h, cotangents of k2..k7 and of the new state
     point, out = np.empty(n), np.empty(2 * n + p.size)
-    first = np.empty(n)  # cotangent of k1
+    kbar = np.empty((7, n))
     forwards = m == 0 or times[m] > times[0]
     last = saved.size - 1
     for i in range(m - 1, -1, -1):
         t, h = times[i], times[i + 1] - times[i]
         for j in range(n):
-            before[j] = first[j] = 0.0
+            before[j] = 0.0
             v[j] = stages[i, 0, j]
             point[j] = states[i, j]
         v[n] = h
-        v[n + 1 :] = 0.0
-        while last >= 0 and (saved[last] > t if forwards else saved[last] < t):
-            theta = (saved[last] - t) / h
-            if theta >= 1.0:
-                for j in range(n):
-                    lam[j] += cotangents[last, j]
-            else:
-                for j in range(n):
-                    before[j] += cotangents[last, j]
-                for s in range(7):
-                    weight = (
-                        h
-                        * theta
-                        * (
-                            INTERPOLANT[s, 0]
-                            + theta * (INTERPOLANT[s, 1] + theta * (INTERPOLANT[s, 2] + theta * INTERPOLANT[s, 3]))
-                        )
-                    )
-                    for j in range(n):
-                        if s == 0:
-                            first[j] += weight * cotangents[last, j]
-                        else:
-                            v[n + 1 + (s - 1) * n + j] += weight * cotangents[last, j]
-            last -= 1
+        kbar[:, :] = 0.0
+        last = _take_saved(saved, cotangents, last, t, h, forwards, lam, before, kbar)
         for j in range(n):
-            v[n + 1 + 5 * n + j] += kappa[j]
+            kbar[6, j] += kappa[j]
+            for s in range(1, 7):
+                v[n + 1 + (s - 1) * n + j] = kbar[s, j]
             v[n + 1 + 6 * n + j] = lam[j]
         call_along(step_vjp, t, point, p, v, out, 0)
         for j in range(n):
             lam[j] = out[j] + before[j]
-            kappa[j] = out[n + j] + first[j]
+            kappa[j] = out[n + j] + kbar[0, j]
         for q in range(n_params):
             total[n + q] += out[2 * n + q]
     if m > 0:
