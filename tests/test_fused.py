@@ -18,7 +18,7 @@ from sciml_dsl.solve.integrate import Integrator
 MODELS = {
     "lotka_volterra": "x' = a*x - b*x*y; y' = -c*y + d*x*y; x(0) = 1; y(0) = 1; param a = 1.5, b = 1, c = 3, d = 1",
     "forced": "x' = y; y' = -k*sin(x) - 0.1*y + cos(w*t); x(0) = 1; y(0) = 0; param k = 2, w = 1.3",
-    "branches": "x' = if x > y then -a*x else max(a, x)*y; y' = min(x, 2) - y; x(0) = 2; y(0) = 0.5; param a = 0.7",
+    "branches": "x' = if x > 1 then -a*x else -a*x^2; y' = min(x, 1.5) - max(y, 0.6); x(0) = 2; y(0) = 0.5; param a = 1",
 }
 
 
@@ -36,6 +36,7 @@ def test_fused_and_stagewise_steps_agree(text, backwards):
         Integrator(f).run(start, p, *span, method="tsit5", rtol=1e-7, atol=1e-9, saveat=saveat, record=True)
         for f in (native, replace(native, tsit5=0))
     ]
+    assert runs[0].ok and len(runs[0].u) == len(saveat)
     assert runs[0].counts[:2].tolist() == runs[1].counts[:2].tolist()
     assert runs[0].u == pytest.approx(runs[1].u, rel=1e-9, abs=1e-11)
     cotangent = np.random.default_rng(0).normal(size=runs[0].u.shape)
@@ -82,3 +83,21 @@ def test_layers_can_be_copied_and_pickled():
     first = layer().detach().numpy()
     for other in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
         assert other().detach().numpy() == pytest.approx(first, rel=1e-12)
+
+
+def test_a_state_pressed_against_its_own_clamp_is_said_not_lost():
+    """x would have to be put back to 0 without end; without the check it drifts to -2 in silence."""
+    pressed = sd.model("x' = -1; x(0) = 1; when x < 0: x = 0").solve((0, 3))
+    assert not pressed.success and pressed.status.name == "EVENT_CHATTERING"
+    assert pressed.t_end == pytest.approx(1.0)
+    # what rests there, leaves it, or only passes through goes on
+    rests = sd.model("x' = if x > 0 then -1 else 0; x(0) = 1; when x < 0: x = 0").solve((0, 3))
+    assert rests.success and rests.u[-1, 0] == pytest.approx(0.0, abs=1e-9)
+    saw = sd.model("x' = 1; x(0) = 0; when x > 1: x = 0").solve((0, 3.5))
+    assert saw.success and saw.u[-1, 0] == pytest.approx(0.5)
+    ball = sd.model("h' = v; v' = -9.81; h(0) = 1; v(0) = 0; when h < 0: h = 0, v = -0.8*v").solve((0, 1.0))
+    fall = math.sqrt(2 / 9.81)
+    after = 1.0 - fall
+    assert ball.success and ball["h"][-1] == pytest.approx(0.8 * 9.81 * fall * after - 9.81 / 2 * after**2, rel=1e-6)
+    through = sd.model("x' = 1; n' = 0; x(0) = 0; n(0) = 0; when x > 1: n += 1").solve((0, 3))
+    assert through.success and through["n"][-1] == 1

@@ -101,10 +101,16 @@ def _base(system: System) -> NativeFunctions:
         n_weights=system.n_weights,
         n_observables=len(system.observables),
         n_switches=len(system.switches),
-        events=tuple(EventInfo(e.kind, e.terminate) for e in system.events),
+        events=tuple(EventInfo(e.kind, e.terminate, _resets(system, e)) for e in system.events),
         keepalive=code,
         **addresses,  # type: ignore[arg-type]
     )
+
+
+def _resets(system: System, event: EventNodes) -> bool:
+    """Does a `when` event change a state that its own condition depends on?"""
+    changed = {leaf for leaf, node in zip(system.state_leaves, event.affect, strict=True) if leaf != node}
+    return event.kind == "when" and not changed.isdisjoint(system.graph.reachable([event.root]))
 
 
 def _dense(matrix: Sparse, columns: int, start: int = 0) -> list[tuple[int, int]]:

@@ -83,6 +83,29 @@ def locate(
 
 
 @inner()
+def pressed(
+    roots: int, info: Any, t: float, delta: float, u: Any, slope: Any, p: Any, armed: Any, last: Any, scale: Any,
+    point: Any, g: Any,
+) -> bool:  # fmt: skip
+    """Does an event that has just put its own condition on the edge turn true again at once?
+
+    `when x < 0: x = 0` with x pressed downwards would have to fire without end: the
+    condition is never seen false again, so no later crossing would show it.
+    """
+    count = 0
+    for k in range(info.size // 2):
+        if info[2 * k] == KIND_WHEN:
+            if info[2 * k + 1] & 2 != 0 and armed[count] == 0 and abs(last[count]) <= NOISE * scale[count]:
+                for i in range(u.size):
+                    point[i] = u[i] + delta * slope[i]
+                call(roots, t + delta, point, p, g, 0)
+                if g[count] > 0.0 and g[count] > abs(last[count]):
+                    return True
+            count += 1
+    return False
+
+
+@inner()
 def first_root(
     roots: int, t: float, h: float, p: Any, poly: Any, armed: Any, last: Any, scale: Any, u: Any, g: Any, fired: Any
 ) -> float:
@@ -187,7 +210,7 @@ def fire(
             log_t[logged] = t
             log_k[logged] = k
             logged += 1
-            if info[2 * k + 1] == 1 and code == CONTINUE:
+            if info[2 * k + 1] & 1 != 0 and code == CONTINUE:
                 code = TERMINATE
         if not acted or code != CONTINUE:
             return code, logged

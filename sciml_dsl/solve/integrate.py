@@ -124,7 +124,8 @@ class Integrator:
             dtype=np.int64,
         )
         self._info = np.array(
-            [number for e in functions.events for number in (_KINDS[e.kind], int(e.terminate))], dtype=np.int64
+            [number for e in functions.events for number in (_KINDS[e.kind], e.terminate + 2 * e.resets)],
+            dtype=np.int64,
         )
         self._explicit_only = functions.jac == 0 or functions.n > DENSE_LIMIT
         self._size_p = functions.n_params + functions.n_weights

@@ -36,6 +36,7 @@ from .events import (
     collect_due,
     fire,
     first_root,
+    pressed,
     same_time,
 )
 from .forward import columns_error, derivative_columns
@@ -414,6 +415,12 @@ def advance(
             for i in range(n):
                 if not np.isfinite(k[0, i]):
                     status = _NONFINITE
+            if (
+                status == RUNNING
+                and n_roots > 0
+                and pressed(fn[ROOTS], info, t, 1e-3 * h, u, k[0], p, armed, roots, scale, g, roots_work)
+            ):
+                status = _CHATTERING
             if status == RUNNING and close_roots >= CLOSE_LIMIT + 2 * n_roots:
                 status = _CHATTERING
             restart = True

@@ -21,6 +21,7 @@ class EventInfo:
 
     kind: str
     terminate: bool = False
+    resets: bool = False  # a `when` event that changes a state its own condition depends on
 
 
 @dataclass(frozen=True, slots=True)
