@@ -18,7 +18,7 @@ from sciml_dsl.solve.integrate import Integrator
 MODELS = {
     "lotka_volterra": "x' = a*x - b*x*y; y' = -c*y + d*x*y; x(0) = 1; y(0) = 1; param a = 1.5, b = 1, c = 3, d = 1",
     "forced": "x' = y; y' = -k*sin(x) - 0.1*y + cos(w*t); x(0) = 1; y(0) = 0; param k = 2, w = 1.3",
-    "branches": "x' = if x > 1 then -a*x else -a*x^2; y' = min(x, 1.5) - max(y, 0.6); x(0) = 2; y(0) = 0.5; param a = 1",
+    "branches": "x' = if x > 1 then -a*x else -a*x^2; y' = min(x, 1.5) - max(y, 0.6); x(0) = 2; y(0) = 0; param a = 1",
 }
 
 
