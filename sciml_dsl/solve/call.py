@@ -67,4 +67,48 @@ def call_along(typingctx: Any, address: Any, t: Any, u: Any, p: Any, v: Any, out
     return signature, codegen
 
 
-__all__ = ["call", "call_along"]
+def _emit_at(context: Any, builder: Any, kinds: Any, values: Any) -> Any:
+    """As `_emit`, for (address, t, (array, offset)...); `p` comes as an array without offset."""
+    address, t, *rest = values
+    pointers = []
+    for kind, value in zip(kinds[2:], rest, strict=True):
+        if isinstance(kind, types.Array):
+            pointers.append(_data(context, builder, kind, value))
+        else:
+            pointers[-1] = builder.gep(pointers[-1], [value])
+    signature = ir.FunctionType(ir.VoidType(), [_DOUBLE] + [_POINTER] * len(pointers))
+    builder.call(builder.inttoptr(address, signature.as_pointer()), [t, *pointers])
+    return context.get_dummy_value()
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def call_at(typingctx: Any, address: Any, t: Any, u: Any, at_u: Any, p: Any, out: Any, at_out: Any) -> Any:
+    """`f(t, &u[at_u], p, &out[at_out])`: argument and result inside larger arrays."""
+    arrays = (u, p, out)
+    if not all(isinstance(a, types.Array) and a.layout == "C" for a in arrays):
+        return None
+    signature = types.void(types.int64, types.float64, u, types.int64, p, out, types.int64)
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return _emit_at(context, builder, sig.args, args)
+
+    return signature, codegen
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def call_along_at(
+    typingctx: Any, address: Any, t: Any, u: Any, at_u: Any, p: Any, v: Any, at_v: Any, out: Any, at_out: Any
+) -> Any:
+    """`f(t, &u[at_u], p, &v[at_v], &out[at_out])`."""
+    arrays = (u, p, v, out)
+    if not all(isinstance(a, types.Array) and a.layout == "C" for a in arrays):
+        return None
+    signature = types.void(types.int64, types.float64, u, types.int64, p, v, types.int64, out, types.int64)
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return _emit_at(context, builder, sig.args, args)
+
+    return signature, codegen
+
+
+__all__ = ["call", "call_along", "call_along_at", "call_at"]
