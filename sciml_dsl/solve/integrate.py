@@ -24,6 +24,7 @@ METHODS = {"auto": 2, "tsit5": 0, "rodas5p": 1}
 DENSE_LIMIT = 2000  # more states than this and "auto" stays explicit: dense factors would not fit the work
 _KINDS = {"when": 0, "at": 1, "every": 2}
 EMPTY: Floats = np.empty(0)
+AT_U0 = 4  # place of u0 among the kernel's arguments; p follows it
 NO_COLUMNS: Indices = np.empty(0, np.int64)
 
 
@@ -130,7 +131,21 @@ class Integrator:
         self._explicit_only = functions.jac == 0 or functions.n > DENSE_LIMIT
         self._size_p = functions.n_params + functions.n_weights
 
-    def run(
+    def run(self, u0: Floats, p: Floats, t0: float, t1: float, **options: Any) -> Trajectory:
+        """Integrate from `t0` to `t1`.
+
+        Arguments: `u0` (n,), `p` (parameters, then weights), and the options of `arguments`:
+        `saveat` and `tstops` ordered along the integration and inside the span (not checked);
+        `s0` (n, m) sensitivities at `t0` with, for each column, in `columns` (m,) the index of
+        its parameter or -1; `save_steps` writes a row at every step, before and after an event; `dense` keeps the
+        interpolants, `record` the stages of Tsit5; `dt0` = 0 chooses the first step.
+
+        Raises `InputError` for wrong sizes or tolerances, and where the functions needed by
+        the method or the sensitivities do not exist.
+        """
+        return Trajectory._make(self._integrate(*self.arguments(u0, p, t0, t1, **options)))
+
+    def arguments(
         self,
         u0: Floats,
         p: Floats,
@@ -150,17 +165,12 @@ class Integrator:
         max_steps: int = 100_000,
         dt0: float = 0.0,
         dtmax: float = math.inf,
-    ) -> Trajectory:
-        """Integrate from `t0` to `t1`.
+    ) -> tuple[Any, ...]:
+        """What `run` calls the kernel with, checked.
 
-        Arguments: `u0` (n,), `p` (parameters, then weights); `saveat` and `tstops` ordered
-        along the integration and inside the span (not checked); `s0` (n, m) sensitivities at
-        `t0` with, for each column, in `columns` (m,) the index of its parameter or -1;
-        `save_steps` writes a row at every step, before and after an event; `dense` keeps the
-        interpolants, `record` the stages of Tsit5; `dt0` = 0 chooses the first step.
-
-        Raises `InputError` for wrong sizes or tolerances, and where the functions needed by
-        the method or the sensitivities do not exist.
+        `batch.py` calls the kernel with them too, once for each trajectory of an ensemble, with
+        other `u0` and `p` in their places (`AT_U0`, then p); so nothing else may depend on these
+        two, but for the times of `switches`.
         """
         functions = self.functions
         n = functions.n
@@ -197,20 +207,18 @@ class Integrator:
             tstops = self._with_switches(tstops, t0, t1, u0, p)
         options = np.array((0 if record else number, max_steps, save_steps, dense, record, functions.n_params))
         times = np.array((t0, t1, dt0, dtmax), dtype=np.float64)
-        return Trajectory._make(
-            self._integrate(
-                self._fn,
-                self._info,
-                options,
-                times,
-                u0,
-                p,
-                *tolerances,
-                vector(saveat, None, "saveat"),
-                vector(tstops, None, "tstops"),
-                flat,
-                columns,
-            )
+        return (
+            self._fn,
+            self._info,
+            options,
+            times,
+            u0,
+            p,
+            *tolerances,
+            vector(saveat, None, "saveat"),
+            vector(tstops, None, "tstops"),
+            flat,
+            columns,
         )
 
     def _with_switches(self, tstops: Floats, t0: float, t1: float, u0: Floats, p: Floats) -> Floats:
