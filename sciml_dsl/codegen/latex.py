@@ -11,7 +11,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-from ..language.ast import Binary, Call, Expr, IfElse, Name, Num, Unary, fold
+from ..language.ast import Binary, Call, Expr, IfElse, Index, Name, Num, Reduce, Unary, fold
 from ..model.spec import Event, ModelSpec
 
 CHOICE, LOGIC, COMPARE, SUM, PRODUCT, SIGN, POWER, ATOM = range(8)
@@ -126,7 +126,33 @@ def _combine(node: Expr, parts: list[_Tex]) -> _Tex:
         return _choice(parts)
     if isinstance(node, Binary):
         return _binary(node.op, *parts)
+    if isinstance(node, Index):
+        return _Tex(_indexed(name(node.name), ", ".join(part.code for part in parts)))
+    if isinstance(node, Reduce):
+        return _reduction(node, parts)
     return _call(node, parts)
+
+
+def _indexed(base: str, subscripts: str) -> str:
+    """`base` with subscripts, behind those it has: the prime of a derivative stands outside."""
+    head = base.rstrip("'")
+    primes = base[len(head) :]
+    if head.endswith("}") and "_{" in head:
+        return f"{head[:-1]},{subscripts}}}{primes}"
+    return f"{head}_{{{subscripts}}}{primes}"
+
+
+def _reduction(node: Reduce, parts: list[_Tex]) -> _Tex:
+    signs = []
+    for k, bound in enumerate(node.ranges):
+        first, last = parts[2 * k].code, parts[2 * k + 1].code
+        if node.op in ("sum", "prod"):
+            signs.append(f"\\{node.op}_{{{name(bound.name)}={first}}}^{{{last}}}")
+        else:
+            signs.append(f"{first} \\le {name(bound.name)} \\le {last}")
+    if node.op in ("sum", "prod"):
+        return _Tex(f"{' '.join(signs)} {_within(parts[-1], PRODUCT)}", SUM)
+    return _Tex(f"\\{node.op}_{{{', '.join(signs)}}} {_within(parts[-1], ATOM)}", PRODUCT)
 
 
 def _choice(parts: list[_Tex]) -> _Tex:

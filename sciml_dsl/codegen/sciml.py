@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 
 from ..errors import UnsupportedError
-from ..language.ast import Binary, Call, Expr, IfElse, Name, Num, Unary
+from ..language.ast import Binary, Bound, Call, Expr, IfElse, Index, Name, Num, Reduce, Unary
 from ..language.names import INFINITY
 from ..model.spec import Event, ModelSpec, Network, Parameter
 
@@ -102,6 +102,10 @@ def _parts(node: Expr) -> list[str | tuple[Expr, int]]:
         return [node.name]
     if isinstance(node, Call):
         return [*_call(node)]
+    if isinstance(node, Index):
+        return [f"{node.name}[", *_listed(node.subscripts), "]"]
+    if isinstance(node, Reduce):
+        return [f"{node.op}(", (node.body, _CONDITIONAL), *_ranges(node.ranges), ")"]
     if isinstance(node, Unary):
         if node.op == "not":
             return ["not ", (node.arg, _NOT)]
@@ -124,12 +128,20 @@ def _parts(node: Expr) -> list[str | tuple[Expr, int]]:
 
 
 def _call(node: Call) -> list[str | tuple[Expr, int]]:
-    parts: list[str | tuple[Expr, int]] = [f"{node.func}("]
-    for position, arg in enumerate(node.args):
-        if position:
-            parts.append(", ")
-        parts.append((arg, _CONDITIONAL))
-    parts.append(")" if node.index is None else f")[{node.index}]")
+    return [f"{node.func}(", *_listed(node.args), ")" if node.index is None else f")[{node.index}]"]
+
+
+def _listed(items: tuple[Expr, ...]) -> list[str | tuple[Expr, int]]:
+    parts: list[str | tuple[Expr, int]] = []
+    for position, item in enumerate(items):
+        parts += [", ", (item, _CONDITIONAL)] if position else [(item, _CONDITIONAL)]
+    return parts
+
+
+def _ranges(ranges: tuple[Bound, ...]) -> list[str | tuple[Expr, int]]:
+    parts: list[str | tuple[Expr, int]] = []
+    for position, bound in enumerate(ranges):
+        parts += [", " if position else " for ", f"{bound.name} in ", (bound.first, _SUM), "..", (bound.last, _SUM)]
     return parts
 
 

@@ -128,6 +128,7 @@ class _Builder:
                 return g.call("neg" if node.op == "-" else "not", *parts)
             if isinstance(node, ast.IfElse):
                 return g.select(*parts)
+            assert isinstance(node, ast.Call), "arrays are written out before"
             return self._call(node, parts)
 
         return ast.fold(expr, combine)

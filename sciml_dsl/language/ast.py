@@ -127,7 +127,47 @@ class IfElse(Tree):
     span: Span | None = field(default=None)
 
 
-Expr = Num | Name | Call | Unary | Binary | IfElse
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Index(Tree):
+    """An element of an array, `u[i+1]` or `w[i, j]`.
+
+    The subscripts are integer expressions: whole numbers, constants and loop
+    indices joined by `+`, `-`, `*` and `mod`.
+    """
+
+    name: str
+    subscripts: tuple[Expr, ...]
+    span: Span | None = field(default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """`i in first..last`, both ends included.  Not an expression by itself."""
+
+    name: str
+    first: Expr
+    last: Expr
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Reduce(Tree):
+    """`sum(body for i in a..b, j in c..d)`; `op` is "sum", "prod", "min" or "max".
+
+    A later range may use the indices of earlier ones, and of ranges around the
+    whole.  Index names stand for nothing else in a model, so no name in `body`
+    has two meanings.
+    """
+
+    op: str
+    body: Expr
+    ranges: tuple[Bound, ...]
+    span: Span | None = field(default=None)
+
+
+Expr = Num | Name | Call | Unary | Binary | IfElse | Index | Reduce
+
+REDUCTIONS = ("sum", "prod", "min", "max")
 
 COMPARISONS = frozenset({"<", "<=", ">", ">=", "==", "!="})
 
@@ -142,6 +182,10 @@ def children(node: Expr) -> tuple[Expr, ...]:
         return (node.arg,)
     if isinstance(node, IfElse):
         return (node.cond, node.then, node.other)
+    if isinstance(node, Index):
+        return node.subscripts
+    if isinstance(node, Reduce):
+        return (*(end for bound in node.ranges for end in (bound.first, bound.last)), node.body)
     return ()
 
 
@@ -185,12 +229,26 @@ def rebuild(node: Expr, parts: list[Expr]) -> Expr:
         return Unary(node.op, parts[0], node.span)
     if isinstance(node, IfElse):
         return IfElse(parts[0], parts[1], parts[2], node.span)
+    if isinstance(node, Index):
+        return Index(node.name, tuple(parts), node.span)
+    if isinstance(node, Reduce):
+        ranges = tuple(
+            Bound(bound.name, parts[2 * k], parts[2 * k + 1], bound.span) for k, bound in enumerate(node.ranges)
+        )
+        return Reduce(node.op, parts[-1], ranges, node.span)
     return node
 
 
 def names(root: Expr) -> set[str]:
-    """The names used in the tree (not the functions called)."""
-    return {node.name for node in postorder(root) if isinstance(node, Name)}
+    """The names used in the tree, of arrays too; not the functions called, nor the indices of its reductions."""
+    found: set[str] = set()
+    indices: set[str] = set()
+    for node in postorder(root):
+        if isinstance(node, (Name, Index)):
+            found.add(node.name)
+        elif isinstance(node, Reduce):
+            indices.update(bound.name for bound in node.ranges)
+    return found - indices
 
 
 def _own(node: Expr) -> tuple[Any, ...]:
@@ -205,6 +263,10 @@ def _own(node: Expr) -> tuple[Any, ...]:
         return (node.func, node.index, len(node.args))
     if isinstance(node, Unary):
         return (node.op, 1)
+    if isinstance(node, Index):
+        return (node.name, len(node.subscripts))
+    if isinstance(node, Reduce):
+        return (node.op, tuple(bound.name for bound in node.ranges), 2 * len(node.ranges) + 1)
     return (3,)
 
 
@@ -217,6 +279,11 @@ def _unflatten(flat: list[tuple[type, tuple[Any, ...], Span | None]]) -> Expr:
         del values[len(values) - count :]
         if kind is Call:
             values.append(Call(own[0], tuple(parts), own[1], span))
+        elif kind is Index:
+            values.append(Index(own[0], tuple(parts), span))
+        elif kind is Reduce:
+            ends = zip(own[1], parts[0:-1:2], parts[1:-1:2], strict=True)
+            values.append(Reduce(own[0], parts[-1], tuple(Bound(*end) for end in ends), span))
         else:
             values.append(kind(*own[:-1], *parts, span))
     return values[0]

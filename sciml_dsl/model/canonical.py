@@ -13,7 +13,7 @@ import math
 from fractions import Fraction
 from typing import Any
 
-from ..language.ast import Binary, Call, Expr, IfElse, Name, Num, Unary, fold
+from ..language.ast import Binary, Call, Expr, IfElse, Index, Name, Num, Reduce, Unary, fold
 from ..language.names import MATH_CONSTANTS
 from .spec import ModelSpec
 
@@ -102,6 +102,11 @@ class Canonical:
             return self.binary(node.op, *parts)
         if isinstance(node, Unary):
             return _scale(parts[0], Fraction(-1)) if node.op == "-" else self.atom("not", self.close(parts[0]))
+        if isinstance(node, Index):
+            return self.atom("index", node.name, *map(self.close, parts))
+        if isinstance(node, Reduce):
+            indices = tuple(bound.name for bound in node.ranges)
+            return self.atom("reduce", node.op, indices, *map(self.close, parts))
         if isinstance(node, IfElse) or node.func == "ifelse":
             return self.atom("if", *map(self.close, parts))
         return self.call(node, parts)

@@ -10,6 +10,7 @@ were written; nothing is substituted here.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ..language.ast import Expr
@@ -84,7 +85,8 @@ class Event:
 
     `when`: `condition` is a comparison `left op right`; the event fires where it
     turns true.  `at`: `time`.  `every`: `period`, `start`, `stop` (None = without
-    end).  `assignments` all read the state before the event.
+    end).  `assignments` all read the state before the event, and so do `blocks`,
+    which change elements of arrays: `u[3] += 1`, `u[i] = 0 for i in 1..N`.
     """
 
     kind: str  # "when" | "at" | "every"
@@ -95,23 +97,92 @@ class Event:
     stop: Expr | None = None
     assignments: tuple[tuple[str, Expr], ...] = ()
     terminate: bool = False
+    blocks: tuple[Block, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """`name in first..last`, both ends included; never empty."""
+
+    name: str
+    first: int
+    last: int
+
+    def __len__(self) -> int:
+        return self.last - self.first + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Array:
+    """An array of states, parameters or observables: a box of elements, the last subscript fastest.
+
+    `bounds` are (first, last) for each dimension, both included.  `start` is the
+    position of the first element in `spec.states`, `spec.parameters` or
+    `spec.definitions`.  Elements are named `u[1]`, `w[2,3]`.
+    """
+
+    name: str
+    kind: str  # "state" | "parameter" | "observable"
+    bounds: tuple[tuple[int, int], ...]
+    start: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of elements along each dimension."""
+        return tuple(last - first + 1 for first, last in self.bounds)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
+    @property
+    def elements(self) -> slice:
+        """Where the elements stand among the states, parameters or observables."""
+        return slice(self.start, self.start + self.size)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """What a statement says of elements of an array: `u[i]' = expr for i in 2..N-1`.
+
+    `kind` is "derivative", "initial", "definition" or, in an event, "assignment".
+    `subscripts` are integer expressions of the ranges' indices; without
+    ranges the block is one element.  The blocks of one array and kind give every
+    element at most one expression, derivatives and definitions exactly one.
+    """
+
+    array: str
+    subscripts: tuple[Expr, ...]
+    ranges: tuple[Range, ...]
+    expr: Expr
+    kind: str
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """A whole model; tuples keep the order of first appearance in the text."""
+    """A whole model; sequences keep the order of first appearance in the text.
+
+    The elements of arrays stand among states, parameters and definitions one by
+    one; `arrays` says where.  What the text says of them is in `blocks`; the
+    items of `derivatives`, `initial` and `definitions` for them are made from
+    the blocks when looked at, with `u[3]` as a plain name.  Expressions of
+    scalars, functions and events hold `Index` and `Reduce` nodes as written.
+    """
 
     name: str
     states: tuple[str, ...]
-    derivatives: tuple[Expr, ...]  # one for each state
-    initial: tuple[Expr | None, ...]  # one for each state; in parameters and constants
+    derivatives: Sequence[Expr]  # one for each state
+    initial: Sequence[Expr | None]  # one for each state; in parameters and constants
     parameters: tuple[Parameter, ...] = ()
     constants: tuple[Constant, ...] = ()
-    definitions: tuple[Definition, ...] = ()
+    definitions: Sequence[Definition] = ()
     functions: tuple[Function, ...] = ()
     networks: tuple[Network, ...] = ()
     events: tuple[Event, ...] = ()
     weights: tuple[tuple[str, tuple[float, ...]], ...] = field(default=(), repr=False)
+    arrays: tuple[Array, ...] = ()
+    blocks: tuple[Block, ...] = ()
     source: str | None = field(default=None, compare=False, repr=False)
     filename: str | None = field(default=None, compare=False, repr=False)
 

@@ -16,7 +16,7 @@ import sympy
 from sympy.core.function import AppliedUndef
 
 from ..errors import ModelError, NameModelError, ReservedError, UnsupportedError, suggest
-from ..language.ast import Binary, Call, Expr, IfElse, Name, Num, Unary, fold
+from ..language.ast import Binary, Call, Expr, IfElse, Index, Name, Num, Reduce, Unary, fold
 from ..language.names import TIME, is_name, normalise, split_primes
 from .bounded import floating, power
 
@@ -123,6 +123,8 @@ def to_sympy(
             return -_numeric(values[0]) if node.op == "-" else sympy.Not(_condition(values[0]))
         if isinstance(node, Binary):
             return _binary(node.op, *values)
+        if isinstance(node, (Index, Reduce)):
+            raise UnsupportedError("arrays are written out before sympy sees them; use the equations of the model")
         if isinstance(node, IfElse) or node.func == "ifelse":
             return _choice(*values)
         if node.func in own:
