@@ -1,4 +1,4 @@
-"""Every figure: of a solution, of a fit, of a discovery.
+"""Every figure: of a solution, of an ensemble, of a fit, of a discovery.
 
 Each function takes a result, reads only the attributes its docstring names,
 and gives a matplotlib `Figure`; with `path` it also writes it, whole or not at
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
 
 _FINE = 600  # points of a smooth curve
+_PANELS = 12  # states of an ensemble drawn unless names are given
 _STYLE: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -86,6 +87,63 @@ def solution(sol: Any, ax: Axes | None = None, path: str | Path | None = None) -
                 panel.set_xscale("log")
             panel.legend(ncols=1 + (len(group) - 1) // 8, fontsize="small")
         axes[-1].set_xlabel("t")
+        return _finish(figure, path)
+
+
+def ensemble(
+    sol: Any,
+    names: Sequence[str] | str | None = None,
+    levels: Sequence[float] = (0.5, 0.9),
+    path: str | Path | None = None,
+) -> Figure:
+    """Draw the spread of an ensemble over time as a fan: the median, and bands that hold most trajectories.
+
+    Arguments:
+        sol: what `Ensemble.solve` gives: `t` (T,), `states`, and `sol[name]` (B, T) with NaN
+            after a trajectory's early end.
+        names: states and observables to draw, one panel for each; default: all states, at most 12.
+        levels: shares of the trajectories inside the bands, between 0 and 1.
+        path: where to write the figure as well (png, pdf or svg by its suffix).
+
+    Returns:
+        The figure.
+
+    Raises:
+        InputError: matplotlib is not installed, a level is no share, or `path` cannot be written.
+        UnknownNameError: a name is neither state nor observable.
+
+    Example:
+        >>> import sciml_dsl as sd
+        >>> m = sd.model("x' = -k*x; x(0) = 1; param k = 1")
+        >>> figure = ensemble(m.ensemble(p={"k": [0.5, 1.0, 1.5]}).solve((0, 5)))
+    """
+    _require_matplotlib()
+    shares = sorted((float(level) for level in levels), reverse=True)
+    if not all(0.0 < share < 1.0 for share in shares):
+        raise InputError(f"levels are shares of the trajectories between 0 and 1, got {list(levels)}")
+    wanted = [names] if isinstance(names, str) else list(names or sol.states[:_PANELS])
+    t, values = np.asarray(sol.t, dtype=float), [sol[name] for name in wanted]
+    across = min(len(wanted), 2 if len(wanted) < 5 else 3)
+    down = -(-len(wanted) // across)
+    with _style():
+        figure = _figure((1.0 + 4.2 * across, 0.8 + 2.6 * down))
+        panels = figure.subplots(down, across, squeeze=False).ravel()
+        for panel, (i, name) in zip(panels, enumerate(wanted), strict=False):
+            alive = ~np.isnan(values[i]).all(axis=0)
+            at, drawn = t[alive], values[i][:, alive]
+            for k, share in enumerate(shares):
+                low, high = np.nanquantile(drawn, (0.5 - share / 2, 0.5 + share / 2), axis=0)
+                panel.fill_between(
+                    at, low, high, color=_colour(i), alpha=0.18 + 0.14 * k, linewidth=0, label=f"{share:.0%}"
+                )
+            panel.plot(at, np.nanmedian(drawn, axis=0), color=_colour(i), label="median")
+            panel.set_title(name)
+            panel.set_xlabel("t")
+            if _spread_over_decades(t):
+                panel.set_xscale("log")
+        for panel in panels[len(wanted) :]:
+            panel.set_visible(False)
+        panels[0].legend(fontsize="small")
         return _finish(figure, path)
 
 

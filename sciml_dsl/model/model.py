@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ..discover.result import Discovery
     from ..graph.system import System
     from ..lint.warning import LintWarning
+    from ..solve.ensemble import Ensemble
     from ..solve.solution import Solution
 
 Values = Mapping[Any, Any] | Sequence[float]
@@ -223,6 +224,21 @@ class Model:
         from ..solve.api import solve
 
         return solve(self, tspan, u0, p, method, rtol, atol, saveat, **options)
+
+    def ensemble(self, u0: Any = None, p: Any = None, **options: Any) -> Ensemble:
+        """Many trajectories of this model at once; see `sciml_dsl.solve.ensemble.Ensemble`.
+
+        Arguments: `u0` and `p`, mappings of names to arrays (one number for each
+        trajectory), arrays (B, n), DataFrames, or samplers with `size=` and `seed=`.
+
+        >>> import sciml_dsl as sd
+        >>> m = sd.model("x' = -k*x; x(0) = 1; param k = 0.5")
+        >>> m.ensemble(p=lambda random: {"k": random.normal(1, 0.1)}, size=100).solve((0, 5)).u.shape
+        (100, 101, 1)
+        """
+        from ..solve.ensemble import Ensemble
+
+        return Ensemble(self, u0, p, **options)
 
     def layer(self, saveat: Any, **options: Any) -> Any:
         """The solution at the times `saveat` as a differentiable `torch.nn.Module`; see `sciml_dsl.nn.layer.layer`."""

@@ -116,7 +116,7 @@ class Integrator:
         from .kernel import integrate
 
         self.functions = functions
-        self._integrate = integrate
+        self.kernel = integrate
         none = (0,) * len(functions.events)
         head = (functions.f, functions.jac, functions.dfdt, functions.fjp, functions.djp)
         self._fn = np.array(
@@ -143,7 +143,7 @@ class Integrator:
         Raises `InputError` for wrong sizes or tolerances, and where the functions needed by
         the method or the sensitivities do not exist.
         """
-        return Trajectory._make(self._integrate(*self.arguments(u0, p, t0, t1, **options)))
+        return Trajectory._make(self.kernel(*self.arguments(u0, p, t0, t1, **options)))
 
     def arguments(
         self,

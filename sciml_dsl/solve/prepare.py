@@ -48,7 +48,7 @@ class Prepared:
         self._initial_function = ctypes.CFUNCTYPE(
             None, ctypes.c_double, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p
         )(self.functions.initial)
-        self._constant_initial = not any(expr is not None and names(expr) for expr in spec.initial)
+        self.constant_initial = not any(expr is not None and names(expr) for expr in spec.initial)
         self._default_u0: tuple[float, Floats] | None = None
 
     @cached_property
@@ -102,7 +102,7 @@ class Prepared:
                     name = str(key)
                     index = self.parameter_index.get(name)
                     if index is None:
-                        raise UnknownNameError(_unknown(name, self.parameters, "parameter"))
+                        raise UnknownNameError(unknown(name, self.parameters, "parameter"))
                     values[index] = _number(value, name)
             else:
                 array = vector(given, None, "p")
@@ -121,7 +121,7 @@ class Prepared:
         known = {network.name for network in networks}
         for name in weights:
             if name not in known:
-                raise UnknownNameError(_unknown(str(name), [n.name for n in networks], "network"))
+                raise UnknownNameError(unknown(str(name), [n.name for n in networks], "network"))
         at = len(self.parameters)
         for network in networks:
             if network.name in weights:
@@ -167,7 +167,7 @@ class Prepared:
     def u0(self, given: Given, p: Floats, t0: float) -> Floats:
         """Initial state: the model's own, with what is given in its place."""
         if given is None:
-            if p is self._p or self._constant_initial:
+            if p is self._p or self.constant_initial:
                 if self._default_u0 is None or self._default_u0[0] != t0:
                     self._default_u0 = (t0, self._from_model(p, t0, ()))
                 return self._default_u0[1]
@@ -178,7 +178,7 @@ class Prepared:
                 name = str(key)
                 index = self.state_index.get(name)
                 if index is None:
-                    raise UnknownNameError(_unknown(name, self.states, "state"))
+                    raise UnknownNameError(unknown(name, self.states, "state"))
                 found[index] = _number(value, f"{name}(0)")
             values = self._from_model(p, t0, found)
             for index, number in found.items():
@@ -246,7 +246,7 @@ class Prepared:
                 s0[self.state_index[state], c] = 1.0
             else:
                 known = (*self.parameters, *(f"{x}(0)" for x in self.states))
-                raise UnknownNameError(_unknown(name, known, "parameter or initial value"))
+                raise UnknownNameError(unknown(name, known, "parameter or initial value"))
         return wanted, s0, columns
 
 
@@ -268,7 +268,7 @@ def _number(value: Any, name: str) -> float:
     return number
 
 
-def _unknown(name: str, known: Sequence[str], kind: str) -> str:
+def unknown(name: str, known: Sequence[str], kind: str) -> str:
     hint = suggest(name, known) or (f"the model has {_list(known)}" if known else f"the model has no {kind}s")
     return f"unknown {kind} `{name}`; {hint}"
 

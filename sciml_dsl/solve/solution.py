@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-_STATS = (
+STATS = (
     "steps",
     "rejected",
     "f_evaluations",
@@ -112,6 +112,11 @@ class Solution:
         return self._trajectory.ok
 
     @property
+    def trajectory(self) -> Trajectory:
+        """The plain arrays behind this solution."""
+        return self._trajectory
+
+    @property
     def t_end(self) -> float:
         """Time that was reached."""
         return self._trajectory.t_end
@@ -119,7 +124,7 @@ class Solution:
     @property
     def stats(self) -> dict[str, Any]:
         """What the solver did: steps, evaluations, switches between methods, seconds."""
-        counts = dict(zip(_STATS, map(int, self._trajectory.counts), strict=False))
+        counts = dict(zip(STATS, map(int, self._trajectory.counts), strict=False))
         return {**counts, "seconds": self._seconds}
 
     @property
