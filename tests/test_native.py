@@ -202,3 +202,32 @@ def test_fast_exponentials_are_accurate_everywhere():
             with np.errstate(over="ignore"):
                 assert got == pytest.approx(float(truth(np.longdouble(x))), rel=1e-15, abs=1e-300)
         assert np.isnan(call(functions.f, 1, 0.0, [np.nan], [1.0, 0.0, 1.0, 0.0])[0])
+
+
+def test_the_sparse_jacobian_and_products_by_it_agree_with_the_dense_one():
+    import sciml_dsl as sd
+    from sciml_dsl.codegen.native import functions
+
+    m = sd.model("""
+        a' = -k*a + b*c*t
+        b' = if a > c then sin(b) else U(a, b)
+        c' = 2
+        d' = a - d^3
+        param k = 2
+        neural U(x, y) -> 1 { hidden = [4], activation = tanh }
+    """)
+    f = functions(m, sparse=True)
+    rng = np.random.default_rng(0)
+    for u in (np.array([0.3, 0.8, -0.4, 0.5]), np.array([-0.3, 0.8, 0.4, 0.5])):
+        p = np.concatenate(([2.0], rng.normal(size=f.n_weights)))
+        dense = call(f.jac, 16, 0.7, u, p).reshape(4, 4)
+        values = call(f.jac_values, f.jac_indices.size, 0.7, u, p)
+        rows = np.repeat(np.arange(4), np.diff(f.jac_indptr))
+        assert list(zip(rows.tolist(), f.jac_indices.tolist(), strict=True)) == [
+            (0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (3, 0), (3, 3),
+        ]  # fmt: skip
+        built = np.zeros((4, 4))
+        built[rows, f.jac_indices] = values
+        np.testing.assert_allclose(built, dense, rtol=1e-14)
+        v = rng.normal(size=4)
+        np.testing.assert_allclose(call(f.jvp, 4, 0.7, u, p, v), dense @ v, rtol=1e-13)

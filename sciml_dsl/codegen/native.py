@@ -1,7 +1,8 @@
 """System -> native functions: which functions a solver needs, compiled part by part.
 
-Three parts are compiled separately, each when first asked for: what every solve
-needs, what forward sensitivities need on top, and the reverse sweep.  The table
+Four parts are compiled separately, each when first asked for: what every solve
+needs, the Jacobian as a sparse matrix and as a product, what forward
+sensitivities need on top, and the reverse sweep.  The table
 of functions and the layout of their outputs is in docs/design.md, section 8.
 """
 
@@ -22,16 +23,18 @@ if TYPE_CHECKING:
     from ..model.model import Model
 
 
-def functions(model: Model, *, forward: bool = False, adjoint: bool = False) -> NativeFunctions:
+def functions(model: Model, *, forward: bool = False, adjoint: bool = False, sparse: bool = False) -> NativeFunctions:
     """Native functions of a model, compiled once and kept with it.
 
     `forward` adds what forward sensitivities need (`fjp`, `djp`, `affect_jac`,
-    `observables_jac`), `adjoint` adds `vjp`.
+    `observables_jac`), `adjoint` adds `vjp`, `sparse` adds `jac_values`, its pattern and `jvp`.
     """
-    return compile_system(model.system, forward=forward, adjoint=adjoint)
+    return compile_system(model.system, forward=forward, adjoint=adjoint, sparse=sparse)
 
 
-def compile_system(system: System, *, forward: bool = False, adjoint: bool = False) -> NativeFunctions:
+def compile_system(
+    system: System, *, forward: bool = False, adjoint: bool = False, sparse: bool = False
+) -> NativeFunctions:
     """As `functions`, for a graph.
 
     Example
@@ -42,7 +45,7 @@ def compile_system(system: System, *, forward: bool = False, adjoint: bool = Fal
     1
     """
     memory = system._memory
-    key = ("native", forward, adjoint)
+    key = ("native", forward, adjoint, sparse)
     found = memory.get(key)
     if isinstance(found, NativeFunctions):
         return found
@@ -56,6 +59,11 @@ def compile_system(system: System, *, forward: bool = False, adjoint: bool = Fal
     if adjoint:
         code, more = _part(system, "adjoint", _adjoint)
         extra |= more
+        parts.append(code)
+    if sparse:
+        code, more = _part(system, "sparse", _sparse)
+        indptr, indices = system.jacobian_pattern
+        extra |= more | {"jac_indptr": indptr, "jac_indices": indices}
         parts.append(code)
     result = replace(base, keepalive=tuple(parts), **extra) if extra else base  # type: ignore[arg-type]
     memory[key] = result
@@ -158,6 +166,13 @@ def _solve(system: System, module: Module) -> list[str]:
         names.append(f"affect_{k}")
         module.add_function(f"affect_{k}", _row(event.affect), n)
     return names
+
+
+def _sparse(system: System, module: Module) -> list[str]:
+    values = list(system.jacobian.values())
+    module.add_function("jac_values", _row(values), len(values))
+    module.add_function("jvp", _row(system.product()), system.n, seeds=True)
+    return ["jac_values", "jvp"]
 
 
 def _forward(system: System, module: Module) -> list[str]:

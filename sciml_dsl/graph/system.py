@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..model.spec import Network
 from .derivatives import Sparse, gradient, jvp, sparse_jacobian, vjp
 from .graph import Graph
@@ -92,6 +95,18 @@ class System:
     def jacobian(self) -> Sparse:
         """df/du as {(row, column): node}."""
         return sparse_jacobian(self.graph, self.rhs, self.state_leaves)
+
+    @cached_property
+    def jacobian_pattern(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """(indptr, indices) of df/du in CSR, columns sorted; its values are those of `jacobian` in order."""
+        rows = np.array([i for i, _ in self.jacobian], np.int64)
+        indptr = np.searchsorted(rows, np.arange(self.n + 1, dtype=np.int64)).astype(np.int64)
+        return indptr, np.array([j for _, j in self.jacobian], np.int64)
+
+    def product(self) -> list[int]:
+        """df/du v for seeds v_0..v_{n-1}, time and parameters held fixed."""
+        graph = self.graph
+        return jvp(graph, self.rhs, {leaf: graph.leaf("seed", i) for i, leaf in enumerate(self.state_leaves)})
 
     @cached_property
     def parameter_jacobian(self) -> Sparse:

@@ -10,6 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 
 @dataclass(frozen=True, slots=True)
 class EventInfo:
@@ -61,6 +64,10 @@ class NativeFunctions:
     tsit5_vjp: int = 0  # its reverse sweep
     switches: int = 0  # times at which the right-hand side may jump
     n_switches: int = 0
+    jac_values: int = 0  # df/du in CSR order; this and what follows belong to the part "sparse"
+    jac_indptr: NDArray[np.int64] | None = field(default=None, repr=False, compare=False)
+    jac_indices: NDArray[np.int64] | None = field(default=None, repr=False, compare=False)
+    jvp: int = 0
     affect: tuple[int, ...] = ()
     affect_jac: tuple[int, ...] = ()
     events: tuple[EventInfo, ...] = ()
