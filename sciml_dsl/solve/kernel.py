@@ -67,7 +67,7 @@ _NONFINITE = int(Status.NONFINITE)
 _INVALID = int(Status.EVENT_INVALID)
 _COMPILED = (
     "call", "compiled", "control", "dense", "events", "forward",
-    "kernel", "linear", "loop", "status", "stiffness", "storage",
+    "kernel", "linear/dense", "loop", "status", "stiffness", "storage",
 )  # fmt: skip
 
 

@@ -21,7 +21,7 @@ import numpy as np
 from ..call import call, call_along
 from ..compiled import inner
 from ..forward import add_second_order, derivative_columns
-from ..linear import factorise, solve_columns, solve_row
+from ..linear.dense import factorise, solve_columns, solve_row
 
 ORDER = 5
 STAGES = 8

@@ -1,0 +1,312 @@
+"""What compiled methods call: the same few functions for every kind of linear algebra.
+
+    evaluate_jacobian(fn, t, x, at_x, p, ints, work, iwork)     J at (t, x[at_x:])
+    factor(alpha, beta, ints, work, iwork) -> bool              W = alpha M - beta J; False: singular
+    solve(fn, p, ints, work, iwork, at) -> bool                 W x = b, b at work[at:], in place
+    factor_complex(alpha, beta, ...), solve_complex(...)        the same for complex alpha; b is 2 n
+                                                                doubles, real and imaginary in turn
+    multiply(fn, p, ints, work, iwork, at, out)                 J v for v at work[at:] to work[out:]
+
+M is the diagonal mass matrix at work[ints[AT_MASS]:], or the identity.  `solve` is False only
+where an iteration has not converged.  Functions are linked into each method; nothing
+is allocated.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..call import call_along_at, call_at
+from ..compiled import inner
+from ..methods.abi import (
+    AT_ATOL,
+    AT_ILIN,
+    AT_LIN,
+    AT_MASS,
+    AT_RTOL,
+    COUNT_JAC,
+    COUNT_LU,
+    COUNT_SOLVE,
+    HAS_MASS,
+    JAC,
+    JAC_VALUES,
+    JVP,
+    LINEAR,
+    LOWER,
+    NNZ,
+    UPPER,
+    N,
+)
+from .banded import factorise_banded, solve_banded
+from .dense import factorise, solve_row
+from .krylov import gmres, incomplete_factors
+from .lapack import factorise_large, solve_large
+from .layout import (
+    BANDED,
+    BASIS,
+    COLUMNS,
+    COMPLEX_FACTORS,
+    COMPLEX_PIVOTS,
+    COMPLEX_VECTOR,
+    DENSE_LU,
+    DGETRF,
+    DGETRS,
+    DIAGONAL,
+    ENTRIES,
+    FACTORS,
+    J_INDICES,
+    J_INDPTR,
+    JACOBIAN,
+    KRYLOV,
+    PIVOTS,
+    PLACES,
+    POINT,
+    RESTART,
+    ROWS,
+    SPARSE_LU,
+    VECTOR,
+    W_INDICES,
+    W_INDPTR,
+    W_VALUES,
+    ZGETRF,
+    ZGETRS,
+)
+from .sparse import HEAD, ROOM_L, ROOM_U, factorise_sparse, solve_sparse
+
+
+@inner()
+def _view(a: Any, start: int, size: int) -> Any:
+    return a[start : start + size]
+
+
+@inner("contract")
+def evaluate_jacobian(fn: Any, t: float, x: Any, at_x: int, p: Any, ints: Any, work: Any, iwork: Any) -> None:
+    """The Jacobian at time `t` and the state `x[at_x:]`, kept until the next call."""
+    ints[COUNT_JAC] += 1
+    n, kind, lin, ilin = ints[N], ints[LINEAR], ints[AT_LIN], ints[AT_ILIN]
+    at = lin + iwork[ilin + JACOBIAN]
+    if kind == DENSE_LU:
+        if fn[JAC] != 0:
+            call_at(fn[JAC], t, x, at_x, p, work, at)
+            return
+        values = lin + iwork[ilin + W_VALUES]
+        call_at(fn[JAC_VALUES], t, x, at_x, p, work, values)
+        for q in range(n * n):
+            work[at + q] = 0.0
+        places = ilin + iwork[ilin + PLACES]
+        for q in range(ints[NNZ]):
+            work[at + iwork[places + q]] = work[values + q]
+        return
+    call_at(fn[JAC_VALUES], t, x, at_x, p, work, at)
+    if kind == KRYLOV:
+        point = lin + iwork[ilin + POINT]
+        work[point] = t
+        rtol, atol = ints[AT_RTOL], ints[AT_ATOL]
+        for i in range(n):
+            work[point + 3 + i] = x[at_x + i]
+            work[point + 3 + n + i] = 1.0 / (work[atol + i] + work[rtol + i] * abs(x[at_x + i]))
+
+
+@inner("contract")
+def _assemble(alpha: Any, beta: float, ints: Any, work: Any, iwork: Any, w: Any) -> None:
+    """alpha M - beta J into `w`, by the places of the kind."""
+    n, kind, lin, ilin = ints[N], ints[LINEAR], ints[AT_LIN], ints[AT_ILIN]
+    at = lin + iwork[ilin + JACOBIAN]
+    mass = ints[AT_MASS] if ints[HAS_MASS] != 0 else -1
+    if kind == DENSE_LU:
+        for q in range(n * n):
+            w[q] = -beta * work[at + q]
+        for i in range(n):
+            w[i * n + i] += alpha * (work[mass + i] if mass >= 0 else 1.0)
+        return
+    for q in range(w.size):
+        w[q] = 0.0
+    places, diagonal = ilin + iwork[ilin + PLACES], ilin + iwork[ilin + DIAGONAL]
+    for q in range(ints[NNZ]):
+        w[iwork[places + q]] = -beta * work[at + q]
+    for i in range(n):
+        w[iwork[diagonal + i]] += alpha * (work[mass + i] if mass >= 0 else 1.0)
+
+
+@inner()
+def _sparse_room(n: int, iwork: Any, start: int) -> Any:
+    """(integers, numbers) of the sparse factorisation whose integers begin at `start`."""
+    room_l, room_u = iwork[start + ROOM_L], iwork[start + ROOM_U]
+    return HEAD + 5 * n + 2 * (n + 1) + room_l + room_u, 2 * n + room_l + room_u
+
+
+@inner("contract")
+def factor(alpha: float, beta: float, ints: Any, work: Any, iwork: Any) -> bool:
+    """Factors of alpha M - beta J; False if singular or not finite."""
+    ints[COUNT_LU] += 1
+    n, kind, lin, ilin = ints[N], ints[LINEAR], ints[AT_LIN], ints[AT_ILIN]
+    at = lin + iwork[ilin + FACTORS]
+    pivots = _view(iwork, ilin + iwork[ilin + PIVOTS], n)
+    if kind == DENSE_LU:
+        w = _view(work, at, n * n)
+        _assemble(alpha, beta, ints, work, iwork, w)
+        if iwork[ilin + DGETRF] != 0:
+            return bool(factorise_large(iwork[ilin + DGETRF], n, w, pivots))
+        return bool(factorise(w.reshape(n, n), pivots))
+    if kind == BANDED:
+        width = 2 * ints[LOWER] + ints[UPPER] + 1
+        w = _view(work, at, n * width)
+        _assemble(alpha, beta, ints, work, iwork, w)
+        return bool(factorise_banded(w.reshape(n, width), ints[LOWER], ints[UPPER], pivots))
+    entries = iwork[ilin + ENTRIES]
+    indptr = _view(iwork, ilin + iwork[ilin + W_INDPTR], n + 1)
+    indices = _view(iwork, ilin + iwork[ilin + W_INDICES], entries)
+    if kind == SPARSE_LU:
+        w = _view(work, lin + iwork[ilin + W_VALUES], entries)
+        _assemble(alpha, beta, ints, work, iwork, w)
+        start = ilin + iwork[ilin + PIVOTS]
+        n_ints, n_numbers = _sparse_room(n, iwork, start)
+        s, v = _view(iwork, start, n_ints), _view(work, at, n_numbers)
+        return bool(factorise_sparse(n, indptr, indices, w, s, v))
+    w = _view(work, at, entries)
+    _assemble(alpha, beta, ints, work, iwork, w)
+    point = lin + iwork[ilin + POINT]
+    work[point + 1] = alpha
+    work[point + 2] = beta
+    diagonal = _view(iwork, ilin + iwork[ilin + DIAGONAL], n)
+    return bool(incomplete_factors(n, indptr, indices, diagonal, w, pivots))
+
+
+@inner("contract")
+def solve(fn: Any, p: Any, ints: Any, work: Any, iwork: Any, at: int) -> bool:
+    """W x = b for b (n) at work[at:], in place; False where an iteration has not converged."""
+    ints[COUNT_SOLVE] += 1
+    n, kind, lin, ilin = ints[N], ints[LINEAR], ints[AT_LIN], ints[AT_ILIN]
+    place = lin + iwork[ilin + FACTORS]
+    pivots = _view(iwork, ilin + iwork[ilin + PIVOTS], n)
+    b = _view(work, at, n)
+    if kind == DENSE_LU:
+        w = _view(work, place, n * n)
+        if iwork[ilin + DGETRF] != 0:
+            solve_large(iwork[ilin + DGETRS], n, w, pivots, b)
+        else:
+            solve_row(w.reshape(n, n), pivots, b.reshape(1, n), 0)
+        return True
+    if kind == KRYLOV:
+        entries = iwork[ilin + ENTRIES]
+        point = lin + iwork[ilin + POINT]
+        size = (RESTART + 4) * n + RESTART * (RESTART + 1) + 3 * (RESTART + 1)
+        return bool(
+            gmres(
+                fn[JVP], _view(work, point, 3 + n), p, n, work, ints[AT_MASS] if ints[HAS_MASS] != 0 else -1,
+                _view(iwork, ilin + iwork[ilin + W_INDPTR], n + 1),
+                _view(iwork, ilin + iwork[ilin + W_INDICES], entries),
+                _view(iwork, ilin + iwork[ilin + DIAGONAL], n), _view(work, place, entries),
+                _view(work, point + 3 + n, n), b, _view(work, lin + iwork[ilin + BASIS], size),
+            )
+        )  # fmt: skip
+    x = _view(work, lin + iwork[ilin + VECTOR], n)
+    rows, columns = ilin + iwork[ilin + ROWS], ilin + iwork[ilin + COLUMNS]
+    _solve_ordered(kind, ints, iwork, work, place, ilin + iwork[ilin + PIVOTS], rows, columns, b, x, work)
+    return True
+
+
+@inner("contract")
+def _solve_ordered(
+    kind: int, ints: Any, iwork: Any, work: Any, place: int, start: int, rows: int, columns: int,
+    b: Any, x: Any, numbers: Any,
+) -> None:  # fmt: skip
+    """Banded and sparse: into the order of the factors, solve, and back; `numbers` holds the factors."""
+    n = ints[N]
+    if kind == BANDED:
+        for i in range(n):
+            x[iwork[rows + i]] = b[i]
+        width = 2 * ints[LOWER] + ints[UPPER] + 1
+        w = _view(numbers, place, n * width).reshape(n, width)
+        solve_banded(w, ints[LOWER], ints[UPPER], _view(iwork, start, n), x)
+    else:
+        n_ints, n_numbers = _sparse_room(n, iwork, start)
+        s = _view(iwork, start, n_ints)
+        for i in range(n):
+            x[s[HEAD + iwork[rows + i]]] = b[i]
+        solve_sparse(n, s, _view(numbers, place, n_numbers), x)
+    for i in range(n):
+        b[i] = x[iwork[columns + i]]
+
+
+@inner("contract")
+def factor_complex(alpha: complex, beta: float, ints: Any, work: Any, iwork: Any) -> bool:
+    """As `factor` for a complex `alpha`; not for KRYLOV, and only where the plan made room for it."""
+    ints[COUNT_LU] += 1
+    n, kind, lin, ilin = ints[N], ints[LINEAR], ints[AT_LIN], ints[AT_ILIN]
+    at = lin + iwork[ilin + COMPLEX_FACTORS]
+    start = ilin + iwork[ilin + COMPLEX_PIVOTS]
+    pivots = _view(iwork, start, n)
+    if kind == DENSE_LU:
+        w = _view(work, at, 2 * n * n).view(np.complex128)
+        _assemble(alpha, beta, ints, work, iwork, w)
+        if iwork[ilin + ZGETRF] != 0:
+            return bool(factorise_large(iwork[ilin + ZGETRF], n, w, pivots))
+        return bool(factorise(w.reshape(n, n), pivots))
+    if kind == BANDED:
+        width = 2 * ints[LOWER] + ints[UPPER] + 1
+        w = _view(work, at, 2 * n * width).view(np.complex128)
+        _assemble(alpha, beta, ints, work, iwork, w)
+        return bool(factorise_banded(w.reshape(n, width), ints[LOWER], ints[UPPER], pivots))
+    if kind != SPARSE_LU:
+        return False
+    entries = iwork[ilin + ENTRIES]
+    w = _view(work, lin + iwork[ilin + W_VALUES], 2 * entries).view(np.complex128)
+    _assemble(alpha, beta, ints, work, iwork, w)
+    n_ints, n_numbers = _sparse_room(n, iwork, start)
+    v = _view(work, at, 2 * n_numbers).view(np.complex128)
+    indptr = _view(iwork, ilin + iwork[ilin + W_INDPTR], n + 1)
+    indices = _view(iwork, ilin + iwork[ilin + W_INDICES], entries)
+    return bool(factorise_sparse(n, indptr, indices, w, _view(iwork, start, n_ints), v))
+
+
+@inner("contract")
+def solve_complex(fn: Any, p: Any, ints: Any, work: Any, iwork: Any, at: int) -> bool:
+    """As `solve` with the complex factors; b is n complex numbers, 2 n doubles at work[at:]."""
+    ints[COUNT_SOLVE] += 1
+    n, kind, lin, ilin = ints[N], ints[LINEAR], ints[AT_LIN], ints[AT_ILIN]
+    place = lin + iwork[ilin + COMPLEX_FACTORS]
+    start = ilin + iwork[ilin + COMPLEX_PIVOTS]
+    b = _view(work, at, 2 * n).view(np.complex128)
+    if kind == DENSE_LU:
+        w = _view(work, place, 2 * n * n).view(np.complex128)
+        pivots = _view(iwork, start, n)
+        if iwork[ilin + ZGETRF] != 0:
+            solve_large(iwork[ilin + ZGETRS], n, w, pivots, b)
+        else:
+            solve_row(w.reshape(n, n), pivots, b.reshape(1, n), 0)
+        return True
+    if kind == KRYLOV:
+        return False
+    x = _view(work, lin + iwork[ilin + COMPLEX_VECTOR], 2 * n).view(np.complex128)
+    rows, columns = ilin + iwork[ilin + ROWS], ilin + iwork[ilin + COLUMNS]
+    size = work.size - place
+    numbers = _view(work, place, size - size % 2).view(np.complex128)
+    _solve_ordered(kind, ints, iwork, work, 0, start, rows, columns, b, x, numbers)
+    return True
+
+
+@inner("contract")
+def multiply(fn: Any, p: Any, ints: Any, work: Any, iwork: Any, at: int, out: int) -> None:
+    """J v with the Jacobian kept: v (n) at work[at:], the product to work[out:]."""
+    n, kind, lin, ilin = ints[N], ints[LINEAR], ints[AT_LIN], ints[AT_ILIN]
+    values = lin + iwork[ilin + JACOBIAN]
+    if kind == KRYLOV:
+        point = lin + iwork[ilin + POINT]
+        call_along_at(fn[JVP], work[point], work, point + 3, p, work, at, work, out)
+        return
+    if kind == DENSE_LU:
+        for i in range(n):
+            total = 0.0
+            for j in range(n):
+                total += work[values + i * n + j] * work[at + j]
+            work[out + i] = total
+        return
+    indptr, indices = ilin + iwork[ilin + J_INDPTR], ilin + iwork[ilin + J_INDICES]
+    for i in range(n):
+        total = 0.0
+        for q in range(iwork[indptr + i], iwork[indptr + i + 1]):
+            total += work[values + q] * work[at + iwork[indices + q]]
+        work[out + i] = total

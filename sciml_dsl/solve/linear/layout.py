@@ -1,0 +1,40 @@
+"""Kinds of linear algebra, and where each keeps what it needs.
+
+Everything of one integration stands in two arrays, doubles from `work[ints[AT_LIN]:]` and
+integers from `iwork[ints[AT_ILIN]:]`.  The integers begin with the slots below; places
+in them count from those two starts.  `plan.Plan.integers` is their initial content.
+"""
+
+from __future__ import annotations
+
+DENSE_LU, BANDED, SPARSE_LU, KRYLOV = range(4)
+NAMES = {"dense": DENSE_LU, "banded": BANDED, "sparse": SPARSE_LU, "krylov": KRYLOV}
+
+(
+    JACOBIAN,  # doubles: values of the Jacobian (dense n*n, otherwise nnz)
+    FACTORS,  # doubles: factors of W
+    VECTOR,  # doubles: n
+    COMPLEX_FACTORS,  # doubles: factors of a complex W; -1 where none was asked for
+    COMPLEX_VECTOR,  # doubles: 2 n
+    PIVOTS,  # integers: row exchanges, or all integers of a sparse factorisation
+    COMPLEX_PIVOTS,
+    PLACES,  # integers (nnz): where each value of the Jacobian goes in W
+    DIAGONAL,  # integers (n): where the diagonal of state i goes in W
+    ROWS,  # integers (n): position in the factorisation of equation i
+    COLUMNS,  # integers (n): position in the factorisation of state i
+    ENTRIES,  # stored entries of W (sparse)
+    W_INDPTR,  # integers (n + 1): columns of W (sparse), rows of W (Krylov)
+    W_INDICES,  # integers
+    W_VALUES,  # doubles: entries of W before factorisation (sparse; room for complex ones)
+    J_INDPTR,  # integers (n + 1): the Jacobian's rows
+    J_INDICES,  # integers (nnz)
+    POINT,  # doubles: t, alpha, beta, then u (n), where the Jacobian was taken (Krylov)
+    BASIS,  # doubles: vectors of GMRES
+    DGETRF,  # addresses of LAPACK for large dense matrices, or 0
+    DGETRS,
+    ZGETRF,
+    ZGETRS,
+) = range(23)
+SLOTS = 24
+
+RESTART = 30  # basis vectors of GMRES before it starts again
