@@ -13,6 +13,8 @@
     └── SolveError (RuntimeError)   an integration failed where its result was required
         ├── NonFiniteError          an equation or loss became NaN or infinite
         └── FitError                no start of a fit gave a finite loss
+    KeyboardInterrupt
+    └── SolveInterrupted            Ctrl-C during an integration; `solution` has what was computed
 
 Messages say what is wrong in the user's terms, where, and what to write
 instead (`hint`).  The command line prints them without a traceback and exits
@@ -24,10 +26,19 @@ from __future__ import annotations
 import difflib
 import unicodedata
 from collections.abc import Iterable
+from typing import Any
 
 
 class SciMLError(Exception):
     """Base of every error of this package."""
+
+
+class SolveInterrupted(KeyboardInterrupt):
+    """The user interrupted an integration (Ctrl-C); `solution` is what was computed until then, or None."""
+
+    def __init__(self, message: str = "interrupted", solution: Any = None) -> None:
+        super().__init__(message)
+        self.solution = solution
 
 
 class ModelError(SciMLError, ValueError):

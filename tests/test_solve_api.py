@@ -161,7 +161,7 @@ def test_max_steps(lv: sd.Model) -> None:
         ({"u0": [1, nan]}, InputError, "`y\\(0\\)` is nan"),
         ({"p": {"a": inf}}, InputError, "`a` is inf"),
         ({"p": {"a": "much"}}, InputError, "`a` must be a number"),
-        ({"method": "tsit"}, UnknownNameError, '"auto", "tsit5", "rodas5p"'),
+        ({"method": "tsit"}, UnknownNameError, 'did you mean `tsit5`'),
         ({"rtol": 0.0}, InputError, "rtol must be positive"),
         ({"atol": [1e-6, -1.0]}, InputError, "atol must be positive"),
         ({"atol": [1e-6] * 3}, InputError, "one number or 2"),

@@ -8,7 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..solve.integrate import EMPTY, NO_COLUMNS, Integrator, Trajectory, method_number
+from ..solve.choice import check_method
+from ..solve.integrate import EMPTY, NO_COLUMNS, Integrator, Trajectory
 from ..solve.problem import NativeFunctions
 from ..solve.status import Status
 
@@ -31,7 +32,7 @@ class Simulation:
         atol: float,
         max_steps: int,
     ) -> None:
-        method_number(method)
+        check_method(method)
         self._integrator = Integrator(native)
         self._method, self._rtol, self._atol, self._max_steps = method, float(rtol), float(atol), max_steps
         self.t0, self.times = float(t0), np.ascontiguousarray(times, dtype=float)

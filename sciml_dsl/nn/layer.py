@@ -25,7 +25,8 @@ from ..errors import (
     suggest,
 )
 from ..sensitivity.discrete import pull_back
-from ..solve.integrate import EMPTY, NO_COLUMNS, Integrator, Trajectory, method_number, vector
+from ..solve.choice import check_method
+from ..solve.integrate import EMPTY, NO_COLUMNS, Integrator, Trajectory, vector
 from ..solve.observe import observe
 from ..solve.status import Status
 from . import networks as mlp
@@ -343,7 +344,7 @@ def _times(saveat: Any, t0: float | None) -> Any:
 
 def _choose(model: Model, sensitivity: str, method: str) -> tuple[str, str]:
     """(sensitivity, method) that fit the model, or an error that says what does."""
-    method_number(method)
+    check_method(method)
     if sensitivity in PLANNED:
         raise UnsupportedError(
             f'sensitivity="{sensitivity}" is not built yet', hint='use "discrete_adjoint" or "forward"'

@@ -133,6 +133,7 @@ def solve(
         densely=lambda: ready.integrator.run(start, values, t0, t1, dense=True, **options),
         seconds=seconds,
         method=method,
+        by_address=integrator.choice(method, rtol, bool(names)).by_address,
     )
 
 

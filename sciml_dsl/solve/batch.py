@@ -15,11 +15,14 @@ import numpy as np
 from numba import float64, int64, njit, types, void
 from numpy.typing import NDArray
 
-from .integrate import AT_U0, Integrator, Trajectory
+from .integrate import AT_OPTIONS, AT_U0, Integrator, Trajectory
+from .status import Status
+from .watching import raise_caught
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
+_INTERRUPTED = int(Status.INTERRUPTED)
 N_COUNTS = 9  # statistics of a trajectory, in the order of `solution.STATS`
 _STATUS, _T_END, _COUNTS, _T, _U, _U_END = (
     Trajectory._fields.index(name) for name in ("status", "t_end", "counts", "t", "u", "u_end")
@@ -99,6 +102,8 @@ def _loop(kernel: Any) -> Any:
                 counts[i, j] = rows_counts[j]
             t_end[i] = result[_T_END]
             status[i] = result[_STATUS]
+            if status[i] == _INTERRUPTED:
+                return
 
     return run
 
@@ -127,3 +132,4 @@ def integrate_into(
         kernel, arguments[:AT_U0], arguments[AT_U0 + 2 :], np.ascontiguousarray(u0), np.ascontiguousarray(p),
         times, *batch, stop,
     )  # fmt: skip
+    raise_caught(arguments[AT_OPTIONS])

@@ -111,4 +111,79 @@ def call_along_at(
     return signature, codegen
 
 
-__all__ = ["call", "call_along", "call_along_at", "call_at"]
+_INT = ir.IntType(64)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def call_method(
+    typingctx: Any, address: Any, task: Any, fn: Any, reals: Any, ints: Any, row: Any, u: Any, p: Any,
+    work: Any, at_work: Any, iwork: Any, at_iwork: Any,
+) -> Any:  # fmt: skip
+    """A method by address (methods/abi.py), with row `row` of `reals` and `ints` and its part of the memory."""
+    arrays = (fn, reals, ints, u, p, work, iwork)
+    if not all(isinstance(a, types.Array) and a.layout == "C" for a in arrays):
+        return None
+    integer = types.int64
+    signature = types.void(
+        integer, integer, fn, reals, ints, integer, u, p, work, integer, iwork, integer
+    )  # fmt: skip
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        address, task, *_, row, _, _, _, at_work, _, at_iwork = args
+        pointers = []
+        for place in (2, 3, 4, 6, 7, 8, 10):
+            pointer = _data(context, builder, sig.args[place], args[place])
+            if place in (3, 4):
+                view = context.make_array(sig.args[place])(context, builder, args[place])
+                width = builder.extract_value(view.shape, 1)
+                pointer = builder.gep(pointer, [builder.mul(row, width)])
+            if place in (8, 10):
+                pointer = builder.gep(pointer, [at_work if place == 8 else at_iwork])
+            pointers.append(pointer)
+        kind = ir.FunctionType(ir.VoidType(), [_INT] + [pointer.type for pointer in pointers])
+        builder.call(builder.inttoptr(address, kind.as_pointer()), [task, *pointers])
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def call_clock(typingctx: Any, address: Any) -> Any:
+    """The C function `clock` at `address`."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.call(builder.inttoptr(args[0], ir.FunctionType(_INT, []).as_pointer()), [])
+
+    return types.int64(types.int64), codegen
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def call_signals(typingctx: Any, ensure: Any, check: Any, fetch: Any, release: Any, caught: Any, at: Any) -> Any:
+    """Let the interpreter handle pending signals; what a handler raises goes to `caught[at:at + 3]`.
+
+    The addresses are PyGILState_Ensure, PyErr_CheckSignals, PyErr_Fetch and
+    PyGILState_Release.  Returns 0 where nothing was raised.
+    """
+    integer = types.int64
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        ensure, check, fetch, release, _, at = args
+        small, pointer = ir.IntType(32), _INT.as_pointer()
+
+        def function(value: Any, result: Any, inputs: list[Any]) -> Any:
+            return builder.inttoptr(value, ir.FunctionType(result, inputs).as_pointer())
+
+        state = builder.call(function(ensure, small, []), [])
+        result = builder.call(function(check, small, []), [])
+        failed = builder.icmp_signed("!=", result, ir.Constant(small, 0))
+        places = builder.gep(_data(context, builder, sig.args[4], args[4]), [at])
+        with builder.if_then(failed):
+            inputs = [builder.gep(places, [ir.Constant(_INT, i)]) for i in range(3)]
+            builder.call(function(fetch, ir.VoidType(), [pointer] * 3), inputs)
+        builder.call(function(release, ir.VoidType(), [small]), [state])
+        return builder.sext(result, _INT)
+
+    return integer(integer, integer, integer, integer, caught, integer), codegen
+
+
+__all__ = ["call", "call_along", "call_along_at", "call_at", "call_clock", "call_method", "call_signals"]

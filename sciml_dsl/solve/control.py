@@ -1,11 +1,10 @@
 """Step size control: the first step, and the next one after an accepted or rejected step.
 
-The controller is proportional-integral in the form of E. Hairer, S. P. Norsett
-& G. Wanner, Solving Ordinary Differential Equations I, II.4, with the constants
-of their DOPRI5: the factor is 0.9 err**(-0.2 + 0.75 beta) errold**beta with
-beta = 0.04, kept between 0.2 and 10.  Rosenbrock steps use beta = 0 and at most
-6, as their RODAS (part II, IV.7).  Logarithms of errors are passed on, because
-a power costs more than a whole stage of a small model.
+The factor is safety * e_n**-b1 * e_(n-1)**-b2 * e_(n-2)**-b3 with constants of each
+method (`methods.registry.Controller`), kept between 0.2 and a largest one; with the
+defaults of Tsit5 this is the PI controller of E. Hairer, S. P. Norsett & G. Wanner,
+Solving Ordinary Differential Equations I, II.4.  Logarithms of errors are passed on,
+because a power costs more than a whole stage of a small model.
 """
 
 from __future__ import annotations
@@ -16,39 +15,36 @@ import numpy as np
 
 from .call import call
 from .compiled import inner
+from .methods.abi import BETA1, BETA2, BETA3, EXPONENT, GROW, LOG_SAFETY
 
 SAFETY = 0.9
-LOG_SAFETY = float(np.log(0.9))
 LOG_SMALLEST = float(np.log(1e-4))  # errors below this are not remembered
 SHRINK = 0.2
-EXPONENT = 0.2  # both methods: one over the order of the error estimate plus one
-BETA_EXPLICIT = 0.04
-GROW_EXPLICIT = 10.0
-BETA_IMPLICIT = 0.0
-GROW_IMPLICIT = 6.0
 
 
 @inner(inline=True)
-def growth(log_error: float, log_previous: float, beta: float, largest: float) -> float:
-    """Factor for the next step after an accepted one."""
-    factor = np.exp(LOG_SAFETY - (EXPONENT - 0.75 * beta) * log_error + beta * log_previous)
-    return float(min(largest, max(SHRINK, factor)))
+def growth(log_error: float, log_previous: float, log_before: float, control: Any, row: int) -> float:
+    """Factor for the next step after an accepted one; `row` of `control` has the method's constants."""
+    exponent = control[row, LOG_SAFETY] - control[row, BETA1] * log_error
+    exponent -= control[row, BETA2] * log_previous + control[row, BETA3] * log_before
+    return float(min(control[row, GROW], max(SHRINK, np.exp(exponent))))
 
 
 @inner(inline=True)
-def reduction(log_error: float) -> float:
+def reduction(log_error: float, control: Any, row: int) -> float:
     """Factor for the repetition of a rejected step."""
-    return float(max(SHRINK, min(SAFETY, np.exp(LOG_SAFETY - EXPONENT * log_error))))
+    factor = np.exp(control[row, LOG_SAFETY] - control[row, EXPONENT] * log_error)
+    return float(max(SHRINK, min(SAFETY, factor)))
 
 
 @inner()
 def first_step(
-    f: int, t: float, u: Any, p: Any, sign: float, longest: float, rtol: Any, atol: Any, g: Any, k: Any
+    f: int, t: float, u: Any, p: Any, sign: float, longest: float, rtol: Any, atol: Any, g: Any, k: Any, power: float
 ) -> float:
     """Size of the first step (positive), from f(t, u) in row 0 of `k` and one Euler step.
 
-    Solving Ordinary Differential Equations I, II.4, "Starting step size", for
-    order five.  `g` (n) and row 1 of `k` are overwritten.
+    Solving Ordinary Differential Equations I, II.4, "Starting step size"; `power` is
+    one over the method's order plus one.  `g` (n) and row 1 of `k` are overwritten.
     """
     n = u.size
     d0 = 0.0
@@ -72,5 +68,5 @@ def first_step(
     steepest = max(d1, d2)
     if not np.isfinite(steepest):
         return float(min(1e-3 * h0, longest))
-    h1 = max(1e-6, 1e-3 * h0) if steepest <= 1e-15 else (0.01 / steepest) ** (1.0 / 6.0)
+    h1 = max(1e-6, 1e-3 * h0) if steepest <= 1e-15 else (0.01 / steepest) ** power
     return float(min(100.0 * h0, h1, longest))

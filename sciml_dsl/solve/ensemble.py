@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from ..errors import InputError, SciMLError, SolveError, UnknownNameError
 from .api import _ordered, _output_times, solve
 from .batch import Batch, integrate_into
+from .choice import check_method, is_method
 from .ensemble_solution import EnsembleSolution
-from .integrate import METHODS, method_number
 from .prepare import Prepared, prepared, unknown
 from .samples import Given, common_size, draw, read
 from .status import Status
@@ -183,12 +183,12 @@ class _Job:
     @property
     def native(self) -> bool:
         """Whether the loop over trajectories can be native: the same arguments of the kernel fit all of them."""
-        return self.options["method"] in METHODS and not prepared(self.model).functions.n_switches
+        return is_method(self.options["method"]) and not prepared(self.model).functions.n_switches
 
     def check(self, u0: Floats, p: Floats) -> None:
         """Raise what is wrong with the options, before any work."""
-        if self.options["method"] in METHODS or not isinstance(self.options["method"], str):
-            method_number(self.options["method"])
+        if is_method(self.options["method"]) or not isinstance(self.options["method"], str):
+            check_method(self.options["method"])
             try:
                 prepared(self.model).integrator.arguments(u0, p, *self.span, **self.options)
             except TypeError as error:

@@ -8,31 +8,47 @@ behind it native code reads memory as it is told to.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, UnknownNameError, suggest
+from ..errors import InputError, SolveInterrupted
+from .choice import Choice, choose, control_row
+from .methods.abi import N_CONTROL
+from .methods.registry import RODAS5P, TSIT5, Controller
 from .problem import NativeFunctions
+from .slots import (
+    FIRST_METHOD,
+    KEEP_DENSE,
+    MAX_STEPS,
+    N_POSITIVE,
+    N_TIMES,
+    OTHER_METHOD,
+    PROGRESS,
+    RECORD,
+    SAVE_STEPS,
+)
 from .status import Status
+from .watching import Watcher, raise_caught
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
-METHODS = {"auto": 2, "tsit5": 0, "rodas5p": 1}
 DENSE_LIMIT = 2000  # more states than this and "auto" stays explicit: dense factors would not fit the work
 _KINDS = {"when": 0, "at": 1, "every": 2}
 EMPTY: Floats = np.empty(0)
-AT_U0 = 4  # place of u0 among the kernel's arguments; p follows it
+AT_OPTIONS, AT_U0 = 2, 4  # places among the kernel's arguments; p follows u0
 NO_COLUMNS: Indices = np.empty(0, np.int64)
 
 
 class Trajectory(NamedTuple):
     """What an integration left; arrays of what was not asked for are empty.
 
-    `counts`: accepted, rejected, f, jac, LU, switches, accepted by Tsit5, by Rodas5P, events;
-    the rest is internal.  T rows of output, N steps.
+    `counts`: accepted, rejected, f, jac, LU, switches, accepted by Tsit5, by Rodas5P, events,
+    accepted by the method by address, by its partner, linear solves, failures of Newton's
+    iteration; the rest is internal.  T rows of output, N steps.
     """
 
     status: int
@@ -43,7 +59,7 @@ class Trajectory(NamedTuple):
     s: Floats  # (T, n m), row i: the (n, m) matrix of sensitivities at t[i]
     starts: Floats  # (N,) with dense or record
     lengths: Floats  # (N,), negative backwards
-    polys: Floats  # (N, 5, n) with dense
+    polys: Floats  # (N, degree + 1, n) with dense, degree at least 4
     record_u: Floats  # (N, n) with record: state at the start of each step
     record_k: Floats  # (N, 7, n) with record: stage derivatives of Tsit5
     event_t: Floats
@@ -66,16 +82,6 @@ class Trajectory(NamedTuple):
         return np.concatenate((self.record_u, self.u_end[None, :]))
 
 
-def method_number(name: str) -> int:
-    """The kernel's number of a method; raises `UnknownNameError` with the list of methods."""
-    number = METHODS.get(name) if isinstance(name, str) else None
-    if number is None:
-        known = ", ".join(f'"{m}"' for m in METHODS)
-        hint = suggest(str(name).lower(), METHODS)
-        raise UnknownNameError(f"unknown method {name!r}; choose one of {known}" + (f" ({hint})" if hint else ""))
-    return number
-
-
 def vector(value: Any, size: int | None = None, what: str = "array") -> Floats:
     """`value` as a writable C-contiguous vector of doubles (itself when it is one), of `size` if given."""
     if type(value) is not np.ndarray or value.dtype != np.float64 or value.ndim != 1 or not value.flags.carray:
@@ -91,6 +97,24 @@ def vector(value: Any, size: int | None = None, what: str = "array") -> Floats:
         raise InputError(f"{what}: expected {size} numbers, got {value.size}")
     checked: Floats = value
     return checked
+
+
+def _stops(tstops: Floats, restarts: Floats, backward: bool) -> Floats:
+    """Times to step on in order, then as many numbers: 1 where the step size starts anew."""
+    times = np.unique(np.concatenate([tstops, restarts]))
+    if backward:
+        times = times[::-1]
+    return np.concatenate([times, np.isin(times, restarts).astype(np.float64)])
+
+
+def _interrupted(trajectory: Trajectory, options: Indices, watcher: Watcher | None) -> None:
+    """Raise what stopped the kernel: a signal's handler, or the callback that was told how far it is."""
+    try:
+        raise_caught(options)
+        if watcher is not None:
+            watcher.again()
+    except KeyboardInterrupt as error:
+        raise SolveInterrupted(f"interrupted at t = {trajectory.t_end:g}", trajectory) from error
 
 
 class Integrator:
@@ -118,18 +142,26 @@ class Integrator:
         self.functions = functions
         self.kernel = integrate
         none = (0,) * len(functions.events)
-        head = (functions.f, functions.jac, functions.dfdt, functions.fjp, functions.djp)
-        self._fn = np.array(
-            (*head, functions.roots, functions.event_times, functions.tsit5, *(functions.affect or none))
-            + (functions.affect_jac or none),
-            dtype=np.int64,
-        )
+        self._tail = (*(functions.affect or none), *(functions.affect_jac or none))
         self._info = np.array(
             [number for e in functions.events for number in (_KINDS[e.kind], e.terminate + 2 * e.resets)],
             dtype=np.int64,
         )
-        self._explicit_only = functions.jac == 0 or functions.n > DENSE_LIMIT
         self._size_p = functions.n_params + functions.n_weights
+        self._choices: dict[Any, Choice] = {}
+
+    def choice(self, method: str, rtol: Any = 1e-6, columns: bool = False) -> Choice:
+        """What runs for a method's name, with or without sensitivities; made once."""
+        tolerance = 0.0
+        if method == "auto":
+            tolerance = rtol if type(rtol) is float else float(np.min(rtol))
+        key = (method, columns, tolerance)
+        found = self._choices.get(key)
+        if found is None:
+            if len(self._choices) > 100:  # "auto" asked for with ever new tolerances
+                self._choices.clear()
+            found = self._choices[key] = choose(self.functions, method, tolerance, columns, self._tail)
+        return found
 
     def run(self, u0: Floats, p: Floats, t0: float, t1: float, **options: Any) -> Trajectory:
         """Integrate from `t0` to `t1`.
@@ -138,12 +170,20 @@ class Integrator:
         `saveat` and `tstops` ordered along the integration and inside the span (not checked);
         `s0` (n, m) sensitivities at `t0` with, for each column, in `columns` (m,) the index of
         its parameter or -1; `save_steps` writes a row at every step, before and after an event; `dense` keeps the
-        interpolants, `record` the stages of Tsit5; `dt0` = 0 chooses the first step.
+        interpolants, `record` the stages of Tsit5; `dt0` = 0 chooses the first step; `dt` is
+        the step of methods that estimate no error; `restarts` (ordered) are stops at which the
+        step size starts anew; `positive`, indices of states kept from falling below zero;
+        `controller`, in place of the method's own; `watcher`, told how far it is.
 
         Raises `InputError` for wrong sizes or tolerances, and where the functions needed by
-        the method or the sensitivities do not exist.
+        the method or the sensitivities do not exist; what a signal handler raises while the
+        kernel runs (`KeyboardInterrupt` as `SolveInterrupted`, with the trajectory until then).
         """
-        return Trajectory._make(self.kernel(*self.arguments(u0, p, t0, t1, **options)))
+        arguments = self.arguments(u0, p, t0, t1, **options)
+        trajectory = Trajectory._make(self.kernel(*arguments))
+        if trajectory.status == Status.INTERRUPTED:
+            _interrupted(trajectory, arguments[AT_OPTIONS], options.get("watcher"))
+        return trajectory
 
     def arguments(
         self,
@@ -165,6 +205,12 @@ class Integrator:
         max_steps: int = 100_000,
         dt0: float = 0.0,
         dtmax: float = math.inf,
+        dtmin: float = 0.0,
+        dt: float = 0.0,
+        restarts: Floats = EMPTY,
+        positive: Sequence[int] = (),
+        controller: Controller | None = None,
+        watcher: Watcher | None = None,
     ) -> tuple[Any, ...]:
         """What `run` calls the kernel with, checked.
 
@@ -176,16 +222,12 @@ class Integrator:
         n = functions.n
         u0 = vector(u0, n, "u0")
         p = vector(p, self._size_p, "p")
-        number = method_number(method)
-        if number and self._explicit_only:
-            if number == 1 and functions.jac == 0:
-                raise InputError('method "rodas5p" needs the Jacobian of the model; use method="tsit5"')
-            number = 0 if number == 2 else number
         m = columns.size
         flat = EMPTY
+        choice = self.choice("tsit5" if record and method == "auto" else method, rtol, m > 0)
         if m:
-            flat = self._check_columns(np.ascontiguousarray(s0, dtype=np.float64).reshape(-1), columns, number)
-        if record and (functions.events or number == 1):
+            flat = self._check_columns(np.ascontiguousarray(s0, dtype=np.float64).reshape(-1), columns, choice)
+        if record and (functions.events or choice.method is not TSIT5):
             raise InputError("steps can be recorded only for Tsit5 and models without events")
         tolerances = []
         for name, tolerance in (("rtol", rtol), ("atol", atol)):
@@ -205,10 +247,31 @@ class Integrator:
             raise InputError(f"{name} must be positive, got {value}")
         if functions.n_switches:
             tstops = self._with_switches(tstops, t0, t1, u0, p)
-        options = np.array((0 if record else number, max_steps, save_steps, dense, record, functions.n_params))
-        times = np.array((t0, t1, dt0, dtmax), dtype=np.float64)
+        if tstops.size or restarts.size:
+            tstops = _stops(tstops, restarts, t1 < t0)
+        options = choice.options.copy()
+        options[MAX_STEPS], options[SAVE_STEPS], options[KEEP_DENSE], options[RECORD] = (
+            max_steps, save_steps, dense, record,
+        )  # fmt: skip
+        times = choice.times.copy()
+        times[0], times[1], times[2], times[3], times[4] = t0, t1, dt0, dtmax, dtmin
+        if choice.method.fixed:
+            self._fixed(choice, times, dt, dt0, t1 - t0, max_steps)
+        elif dt != 0.0:
+            raise InputError(f'method "{choice.method.name}" chooses its steps; dt is for methods with fixed steps')
+        if controller is not None:
+            for number in (options[FIRST_METHOD], options[OTHER_METHOD]):
+                if number >= 0:
+                    times[N_TIMES + number * N_CONTROL :][: N_CONTROL - 3] = control_row(choice.method, controller)[:-3]
+        if len(positive):
+            options[N_POSITIVE] = len(positive)
+            options = np.concatenate((options, np.asarray(positive, np.int64)))
+            if m or record:
+                raise InputError("states are kept positive only without sensitivities")
+        if watcher is not None:
+            options[PROGRESS] = watcher.address
         return (
-            self._fn,
+            choice.fn,
             self._info,
             options,
             times,
@@ -219,7 +282,22 @@ class Integrator:
             vector(tstops, None, "tstops"),
             flat,
             columns,
+            choice.ints,
+            choice.work,
+            choice.iwork,
         )
+
+    def _fixed(self, choice: Choice, times: Floats, dt: float, dt0: float, length: float, max_steps: int) -> None:
+        """Put the step of a method without error control into `times`."""
+        name = choice.method.name
+        if dt0 > 0.0:
+            raise InputError(f'method "{name}" makes steps of one size; give it as dt, not dt0')
+        if not 0.0 < dt < math.inf:
+            raise InputError(f'method "{name}" makes steps of one size and estimates no error; give the size, dt=0.01')
+        if abs(length) > max_steps * dt * (1.0 + 1e-6):
+            steps = math.ceil(abs(length) / dt * (1.0 - 1e-9))
+            raise InputError(f"dt = {dt:g} means {steps:,} steps, more than max_steps = {max_steps:,}; raise max_steps")
+        times[2], times[3] = dt, min(times[3], dt * (1.0 + 1e-6))
 
     def _with_switches(self, tstops: Floats, t0: float, t1: float, u0: Floats, p: Floats) -> Floats:
         """`tstops` and the times inside the span at which the right-hand side switches by itself."""
@@ -233,13 +311,13 @@ class Integrator:
         merged = np.unique(np.concatenate([tstops, inside]))
         return np.ascontiguousarray(merged[::-1]) if t1 < t0 else merged
 
-    def _check_columns(self, s0: Floats, columns: Indices, number: int) -> Floats:
+    def _check_columns(self, s0: Floats, columns: Indices, choice: Choice) -> Floats:
         functions = self.functions
         if columns.dtype != np.int64 or s0.size != functions.n * columns.size:
             raise InputError(f"s0: expected {functions.n} x {columns.size} numbers (states x columns), got {s0.size}")
         if columns.min() < -1 or columns.max() >= functions.n_params:
             raise InputError(f"sensitivity columns must be -1 or the index of one of {functions.n_params} parameters")
-        missing = functions.fjp == 0 or (number != 0 and functions.djp == 0)
+        missing = functions.fjp == 0 or (RODAS5P in (choice.method, choice.partner) and functions.djp == 0)
         if missing or len(functions.affect_jac) < len(functions.events):
             raise InputError("forward sensitivities need the functions fjp, djp and affect_jac of the model")
         return s0

@@ -6,46 +6,66 @@ results; the loop, methods, step control, dense output, events and sensitivities
 live in files of their own and are linked in.
 
 Arguments, all C-contiguous and writable:
-`fn` (8 + 2 E) addresses f, jac, dfdt, fjp, djp, roots, event_times, tsit5, then
-affect and affect_jac of the E events; `info` (2 E) kind and terminate flag of each;
-`options` (method, max_steps, save_steps, dense, record, n_params);
-`times` (t0, t1, dt0 or 0, dtmax); `u0` (n); `p`; `rtol` and `atol` (1 or n);
-`saveat`, `tstops` ordered along the integration; `s0` (n m) and `columns` (m).
+`fn` (HEAD + 2 E) addresses in the order of methods/abi.py, then affect and affect_jac of
+the E events; `info` (2 E) kind and terminate flag of each; `options` as numbered in
+loop.py, then the states that must not be negative; `times` (t0, t1, dt0 or 0, dtmax,
+dtmin, 3 unused, then 4 rows of control constants); `u0` (n); `p`; `rtol` and `atol`
+(1 or n); `saveat` and `tstops` ordered along the integration, the latter (2 K) times
+followed by 1 where the step size starts anew; `s0` (n m) and `columns` (m); `ints`
+(2 N_INTS), `work` and `iwork` of the methods by address, templates that are copied.
 """
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numba import float64, int64, njit
 
 from .call import call
-from .compiled import inner
-from .control import LOG_SMALLEST
+from .compiled import inner, source_digest
 from .events import KIND_WHEN, ROUNDS, collect_due, next_times, same_time
 from .loop import (
-    AUTO,
-    EVENT_TIMES,
-    FIRED,
-    N_COUNTS,
-    N_F,
-    N_REALS,
     NEED_IMPLICIT,
     NEED_LOG,
     NEED_ROWS,
     NEED_STEPS,
-    RODAS5P,
-    ROOTS,
     RUNNING,
-    TSIT5,
-    F,
     advance,
     all_finite,
     fire_due,
+    set_start,
     status_of,
+)
+from .methods import abi
+from .methods.abi import EVENT_TIMES, N_CONTROL, ROOTS, F
+from .slots import (
+    DEGREE,
+    FIRED,
+    FIRST_METHOD,
+    KEEP_DENSE,
+    LARGEST0,
+    LOGGED,
+    N_COUNTS,
+    N_F,
+    N_JAC,
+    N_LU,
+    N_NEWTON_FAIL,
+    N_PARAMS,
+    N_REALS,
+    N_SOLVE,
+    N_TIMES,
+    NEXT_SAVE,
+    PARTNER_IWORK,
+    PARTNER_WORK,
+    PATIENCE,
+    RECORD,
+    RODAS5P,
+    ROWS,
+    SAVE_STEPS,
+    STORED,
+    TIME,
+    WATCH,
 )
 from .status import Status
 from .stiffness import STIFF_STEPS
@@ -53,6 +73,7 @@ from .storage import (
     Columns,
     Events,
     Explicit,
+    External,
     Output,
     Problem,
     more_log,
@@ -65,23 +86,6 @@ from .storage import (
 _TERMINATED = int(Status.TERMINATED)
 _NONFINITE = int(Status.NONFINITE)
 _INVALID = int(Status.EVENT_INVALID)
-_COMPILED = (
-    "call", "compiled", "control", "dense", "events", "forward",
-    "kernel", "linear/dense", "loop", "status", "stiffness", "storage",
-)  # fmt: skip
-
-
-def _source_digest() -> int:
-    """A number that changes with any compiled source of this room.
-
-    numba looks only at the file of the compiled function itself; as a closure
-    variable this number makes its cache see the linked files too.
-    """
-    digest = hashlib.sha256()
-    here = Path(__file__).parent
-    for path in (*(here / f"{name}.py" for name in _COMPILED), *sorted(here.glob("methods/*.py"))):
-        digest.update(path.read_bytes())
-    return int.from_bytes(digest.digest()[:6], "little")
 
 
 @inner()
@@ -139,7 +143,7 @@ def _begin(
 ) -> int:
     """Events and output at the start; the first slope.  Returns a status."""
     fn, p, u, t = problem.fn, problem.p, x.u, problem.times[0]
-    saveat, save_steps = problem.saveat, problem.options[2] != 0
+    saveat, save_steps = problem.saveat, problem.options[SAVE_STEPS] != 0
     status, logged, rows, next_save = RUNNING, 0, 0, 0
     if events.upcoming.size > 0:
         call(fn[EVENT_TIMES], t, u, p, events.schedule, 0)
@@ -169,9 +173,33 @@ def _begin(
         if save_steps or (status == _TERMINATED and rows == 0):
             put_row(out, rows, t, u, columns.s)
             rows += 1
-    reals[0], reals[1], reals[3], reals[4] = t, t, LOG_SMALLEST, np.nan
-    counts[10], counts[12], counts[14], counts[19], counts[20] = rows, logged, next_save, STIFF_STEPS, 1
+    set_start(reals, counts, t, problem.options[FIRST_METHOD], problem.options[WATCH])
+    counts[ROWS], counts[LOGGED], counts[NEXT_SAVE], counts[PATIENCE] = rows, logged, next_save, STIFF_STEPS
     return status
+
+
+@inner()
+def _new_external(
+    ints: Any, work: Any, iwork: Any, options: Any, n: int, rtol: Any, atol: Any, t1: float, dtmax: float
+) -> External:  # fmt: skip
+    """Memory of the methods by address: templates copied, tolerances written."""
+    starts = np.empty(2, np.int64)
+    starts[0], starts[1] = options[PARTNER_WORK], options[PARTNER_IWORK]
+    if ints.size == 0:
+        return External(np.empty((0, abi.N_REALS)), ints.reshape(0, abi.N_INTS), work, iwork, starts)
+    external = External(
+        np.zeros((2, abi.N_REALS)), ints.copy().reshape(2, abi.N_INTS), work.copy(), iwork.copy(), starts
+    )  # fmt: skip
+    for which in range(2):
+        if external.ints[which, abi.N] == n:
+            external.reals[which, abi.T1] = t1
+            external.reals[which, abi.HMAX] = dtmax
+            at_rtol = starts[0] * which + external.ints[which, abi.AT_RTOL]
+            at_atol = starts[0] * which + external.ints[which, abi.AT_ATOL]
+            for i in range(n):
+                external.work[at_rtol + i] = rtol[i]
+                external.work[at_atol + i] = atol[i]
+    return external
 
 
 def _build(version: int) -> Any:
@@ -179,7 +207,7 @@ def _build(version: int) -> Any:
     indices = int64[::1]
 
     @njit(  # type: ignore[untyped-decorator]
-        [(indices, indices, indices, vector, vector, vector, vector, vector, vector, vector, vector, indices)],
+        [(indices, indices, indices, *(vector,) * 8, indices, indices, vector, indices)],
         error_model="numpy",
         nogil=True,
         cache=True,
@@ -197,18 +225,23 @@ def _build(version: int) -> Any:
         tstops: Any,
         s0: Any,
         columns: Any,
+        ints: Any,
+        work: Any,
+        iwork: Any,
     ) -> Any:
-        n, m, n_params = u0.size, columns.size, options[5]
-        save_steps, keep_dense, record = options[2] != 0, options[3] != 0, options[4] != 0
-        x = Explicit(u0.copy(), np.empty(n), np.empty(n), np.empty((9, n)), np.empty((5, n)))
+        n, m, n_params, rank = u0.size, columns.size, options[N_PARAMS], options[DEGREE] + 1
+        save_steps, keep_dense, record = options[SAVE_STEPS] != 0, options[KEEP_DENSE] != 0, options[RECORD] != 0
+        x = Explicit(u0.copy(), np.empty(n), np.empty(n), np.empty((9, n)), np.empty((max(rank, 5), n)))
         rtol, atol = np.empty(n), np.empty(n)
         largest0 = 0.0
         for i in range(n):
             rtol[i] = rtol_given[i if rtol_given.size > 1 else 0]
             atol[i] = atol_given[i if atol_given.size > 1 else 0]
             largest0 = max(largest0, abs(x.u[i]))
-        problem = Problem(fn, info, options, times, p, rtol, atol, saveat, tstops, columns)
-        implicit = new_implicit(n if options[0] == RODAS5P else 0)
+        control = times[N_TIMES:].reshape(4, N_CONTROL)
+        problem = Problem(fn, info, options, times, p, rtol, atol, control, saveat, tstops, columns)
+        implicit = new_implicit(n if options[FIRST_METHOD] == RODAS5P else 0)
+        external = _new_external(ints, work, iwork, options, n, rtol, atol, times[1], times[3])
         sensitivities = _new_columns(n, n_params, s0, m)
         events = _new_events(info, n, n_params, m)
         rows = 64 if save_steps else saveat.size + 1
@@ -219,16 +252,15 @@ def _build(version: int) -> Any:
             np.empty((rows, n * m)),
             np.empty(steps),
             np.empty(steps),
-            np.empty((steps if keep_dense else 0, 5, n)),
+            np.empty((steps if keep_dense else 0, x.poly.shape[0], n)),
             np.empty((steps if record else 0, n)),
             np.empty((steps if record else 0, 7, n)),
         )
         reals, counts = np.zeros(N_REALS), np.zeros(N_COUNTS, np.int64)
-        reals[5] = largest0
-        counts[9] = TSIT5 if options[0] == AUTO else options[0]
+        reals[LARGEST0] = largest0
         status = _begin(problem, x, sensitivities, events, out, reals, counts) + version - version
         while status == RUNNING:
-            status = advance(problem, x, implicit, sensitivities, events, out, reals, counts)
+            status = advance(problem, x, implicit, external, sensitivities, events, out, reals, counts)
             if status == NEED_ROWS:
                 out = more_rows(out)
             elif status == NEED_STEPS:
@@ -240,11 +272,17 @@ def _build(version: int) -> Any:
             else:
                 break
             status = RUNNING
-        rows, steps, logged = counts[10], counts[11], counts[12]
+        rows, steps, logged = counts[ROWS], counts[STORED], counts[LOGGED]
         counts[FIRED] = logged
+        for which in range(external.reals.shape[0]):
+            counts[N_F] += external.ints[which, abi.COUNT_F]
+            counts[N_JAC] += external.ints[which, abi.COUNT_JAC]
+            counts[N_LU] += external.ints[which, abi.COUNT_LU]
+            counts[N_SOLVE] += external.ints[which, abi.COUNT_SOLVE]
+            counts[N_NEWTON_FAIL] += external.ints[which, abi.COUNT_NEWTON_FAIL]
         return (
             status,
-            reals[0],
+            reals[TIME],
             counts,
             out.t[:rows],
             out.u[:rows],
@@ -262,4 +300,4 @@ def _build(version: int) -> Any:
     return integrate
 
 
-integrate = _build(_source_digest())
+integrate = _build(source_digest(loop=True))

@@ -12,18 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from .call import call
+from .call import call, call_clock, call_method, call_signals
 from .compiled import inner
-from .control import (
-    BETA_EXPLICIT,
-    BETA_IMPLICIT,
-    GROW_EXPLICIT,
-    GROW_IMPLICIT,
-    LOG_SMALLEST,
-    first_step,
-    growth,
-    reduction,
-)
+from .control import LOG_SMALLEST, first_step, growth, reduction
 from .dense import evaluate_into, evaluate_step
 from .events import (
     CLOSE,
@@ -40,29 +31,100 @@ from .events import (
     same_time,
 )
 from .forward import columns_error, derivative_columns
-from .methods import rodas5p, tsit5
+from .methods import abi, rodas5p, tsit5
+from .methods.abi import (
+    ACCEPT,
+    ATTEMPT,
+    CHECK_SIGNALS,
+    CLOCK,
+    DENSE,
+    DFDT,
+    DJP,
+    ERROR,
+    FACTOR,
+    FETCH_ERROR,
+    FJP,
+    GIL_ENSURE,
+    GIL_RELEASE,
+    HEAD,
+    JAC,
+    METHOD,
+    ROOTS,
+    START,
+    START_EXPONENT,
+    STEP,
+    STIFF,
+    STIFF_AT,
+    F,
+)
+from .slots import (
+    ACCEPTED,
+    ATTEMPTS,
+    BUDGET,
+    BY_ADDRESS,
+    BY_PARTNER,
+    BY_RODAS5P,
+    BY_TSIT5,
+    CALM_COUNT,
+    CAUGHT,
+    CLOSE_ROOTS,
+    FIRST_METHOD,
+    FRESH,
+    H_EXPLICIT,
+    HAVE_JACOBIAN,
+    IN_USE,
+    KEEP_DENSE,
+    LARGEST0,
+    LAST_CLOCK,
+    LAST_ROOT_TIME,
+    LIFTED,
+    LOG_BEFORE,
+    LOG_PREVIOUS,
+    LOGGED,
+    MAX_STEPS,
+    N_F,
+    N_JAC,
+    N_LU,
+    N_OPTIONS,
+    N_POSITIVE,
+    NEXT_END,
+    NEXT_SAVE,
+    NEXT_STOP,
+    NEXT_WATCH,
+    OTHER_METHOD,
+    PATIENCE,
+    PROGRESS,
+    READY,
+    RECORD,
+    REJECTED,
+    RESTART,
+    RODAS5P,
+    ROWS,
+    SAVE_STEPS,
+    STEP_SIZE,
+    STEPS_BY_ADDRESS,
+    STEPS_BY_PARTNER,
+    STIFF_COUNT,
+    STORED,
+    SWITCHES,
+    TIME,
+    TRIAL,
+    TSIT5,
+    WAS_REJECTED,
+)
 from .status import Status
 from .stiffness import (
     CALM_STEPS,
     PATIENCE_LIMIT,
     POWER_LIMIT,
-    STIFF_AT,
     TRIAL_STEPS,
+    difference_eigenvalue,
     dominant_eigenvalue,
     worthwhile,
 )
-from .storage import Columns, Events, Explicit, Implicit, Output, Problem, put_row, put_step
+from .storage import Columns, Events, Explicit, External, Implicit, Output, Problem, put_row, put_step
 
-TSIT5 = 0
-RODAS5P = 1
-AUTO = 2
-HEAD = 8  # addresses before those of the events
-F, JAC, DFDT, FJP, DJP, ROOTS, EVENT_TIMES, STEP = range(HEAD)
-
-# Counts, in this order; the first nine are the statistics handed out.
-ACCEPTED, REJECTED, N_F, N_JAC, N_LU, SWITCHES, BY_TSIT5, BY_RODAS5P, FIRED = range(9)
-N_COUNTS = 25
-N_REALS = 8
+_SHORT, _LONG = 25_000, 100_000  # microseconds between looks at signals
 
 RUNNING = -1
 NEED_ROWS = -2
@@ -78,6 +140,7 @@ _DT_TOO_SMALL = int(Status.DT_TOO_SMALL)
 _NONFINITE = int(Status.NONFINITE)
 _UNSTABLE = int(Status.UNSTABLE)
 _CHATTERING = int(Status.EVENT_CHATTERING)
+_INTERRUPTED = int(Status.INTERRUPTED)
 
 _tsit5_step = tsit5.step
 _tsit5_columns = tsit5.step_with_sensitivities
@@ -134,25 +197,86 @@ def failure(u: Any, largest0: float, not_finite: bool) -> int:
 
 
 @inner()
+def set_start(reals: Any, counts: Any, t: float, method: int, watch: int) -> None:
+    """What survives between calls of `advance`, at the start."""
+    reals[TIME], reals[NEXT_END], reals[LAST_ROOT_TIME] = t, t, np.nan
+    reals[LOG_PREVIOUS], reals[LOG_BEFORE] = LOG_SMALLEST, LOG_SMALLEST
+    counts[IN_USE], counts[RESTART], counts[FRESH] = method, 1, 1
+    counts[NEXT_WATCH], counts[BUDGET] = watch if watch > 0 else 1 << 62, watch
+
+
+@inner()
+def interrupted(problem: Problem, t: float, u: Any, g: Any) -> bool:
+    """Did the user, or the callback that shows progress, ask to stop?  `g` is overwritten."""
+    fn, options = problem.fn, problem.options
+    if call_signals(
+        fn[GIL_ENSURE], fn[CHECK_SIGNALS], fn[FETCH_ERROR], fn[GIL_RELEASE], options, CAUGHT
+    ):  # fmt: skip
+        return True
+    if options[PROGRESS] != 0:
+        g[0] = 1.0  # a callback that fails does not overwrite it
+        call(options[PROGRESS], t, u, problem.p, g, 0)
+        return bool(g[0] != 0.0)
+    return False
+
+
+@inner()
+def by_address(problem: Problem, external: External, which: int, task: int, u: Any) -> None:
+    """Call the chosen method (0) or its partner (1)."""
+    call_method(
+        problem.fn[METHOD + which], task, problem.fn, external.reals, external.ints, which, u, problem.p,
+        external.work, external.starts[0] * which, external.iwork, external.starts[1] * which,
+    )  # fmt: skip
+
+
+@inner()
+def negative_part(options: Any, unew: Any, atol: Any) -> float:
+    """How far states that must not be negative are below zero, in units of their absolute tolerance."""
+    worst = 0.0
+    for j in range(options[N_POSITIVE]):
+        i = options[N_OPTIONS + j]
+        worst = max(worst, -unew[i] / atol[i])
+    return worst
+
+
+@inner()
+def clip(options: Any, u: Any) -> bool:
+    """Set what is below zero and must not be to zero; says whether there was any."""
+    changed = False
+    for j in range(options[N_POSITIVE]):
+        i = options[N_OPTIONS + j]
+        if u[i] < 0.0:
+            u[i] = 0.0
+            changed = True
+    return changed
+
+
+@inner()
 def advance(
-    problem: Problem, x: Explicit, implicit: Implicit, columns: Columns, events: Events, out: Output,
-    reals: Any, counts: Any,
+    problem: Problem, x: Explicit, implicit: Implicit, external: External, columns: Columns, events: Events,
+    out: Output, reals: Any, counts: Any,
 ) -> int:  # fmt: skip
     """Integrate until the end or until more room is needed; returns a status or one of NEED_*."""
-    t, stop, habs, log_previous, last_root_time = reals[0], reals[1], reals[2], reals[3], reals[4]
-    largest0, h_explicit = reals[5], reals[6]
-    method, rows, stored, logged, attempts = counts[9], counts[10], counts[11], counts[12], counts[13]
-    next_save, next_stop, close_roots = counts[14], counts[15], counts[16]
-    stiff_count, calm_count, patience = counts[17], counts[18], counts[19]
-    restart, ready, have_jacobian = counts[20] != 0, counts[21] != 0, counts[22] != 0
-    rejected, trial = counts[23] != 0, counts[24]
+    t, stop, habs, log_previous, log_before = (
+        reals[TIME], reals[NEXT_END], reals[STEP_SIZE], reals[LOG_PREVIOUS], reals[LOG_BEFORE],
+    )  # fmt: skip
+    last_root_time, largest0, h_explicit = reals[LAST_ROOT_TIME], reals[LARGEST0], reals[H_EXPLICIT]
+    method, rows, stored, logged, attempts = (
+        counts[IN_USE], counts[ROWS], counts[STORED], counts[LOGGED], counts[ATTEMPTS],
+    )  # fmt: skip
+    next_save, next_stop, close_roots = counts[NEXT_SAVE], counts[NEXT_STOP], counts[CLOSE_ROOTS]
+    stiff_count, calm_count, patience = counts[STIFF_COUNT], counts[CALM_COUNT], counts[PATIENCE]
+    restart, ready, have_jacobian = counts[RESTART] != 0, counts[READY] != 0, counts[HAVE_JACOBIAN] != 0
+    rejected, trial, fresh, lifted = counts[WAS_REJECTED] != 0, counts[TRIAL], counts[FRESH] != 0, counts[LIFTED] != 0
+    next_watch, budget, clock = counts[NEXT_WATCH], counts[BUDGET], counts[LAST_CLOCK]
     not_finite = False
 
     fn, info, p, rtol, atol = problem.fn, problem.info, problem.p, problem.rtol, problem.atol
-    saveat, tstops = problem.saveat, problem.tstops
+    saveat, tstops, control, options = problem.saveat, problem.tstops, problem.control, problem.options
     u, unew, g, k, poly = x.u, x.unew, x.g, x.k, x.poly
     kr, ft, jacobian, w, pivots = implicit.k, implicit.ft, implicit.jacobian, implicit.w, implicit.pivots
     vector, vector_next = implicit.vector, implicit.work
+    ereals, eints, ework = external.reals, external.ints, external.work
     indices, s, snew, gs, ks = problem.columns, columns.s, columns.snew, columns.gs, columns.ks
     spoly, buffer, start, second, direction = (
         columns.spoly,
@@ -173,13 +297,11 @@ def advance(
     n, m, n_save = u.size, indices.size, saveat.size
     n_events, n_roots, n_timed = info.size // 2, armed.size, upcoming.size
     address, fused = fn[F], fn[STEP]
-    auto, max_steps = problem.options[0] == AUTO, problem.options[1]
-    save_steps, keep_dense, record = (
-        problem.options[2] != 0,
-        problem.options[3] != 0,
-        problem.options[4] != 0,
-    )
-    t1, dt0, dtmax = problem.times[1], problem.times[2], problem.times[3]
+    first_method, other, max_steps = options[FIRST_METHOD], options[OTHER_METHOD], options[MAX_STEPS]
+    auto, positive = other >= 0, options[N_POSITIVE] > 0
+    save_steps, keep_dense, record = options[SAVE_STEPS] != 0, options[KEEP_DENSE] != 0, options[RECORD] != 0
+    t1, dt0, dtmax, dtmin = problem.times[1], problem.times[2], problem.times[3], problem.times[4]
+    n_stops = tstops.size // 2  # their times, then what they are: 1 where the step size starts anew
     sign = 1.0 if t1 >= problem.times[0] else -1.0
     floor = 1e-30 * abs(t1 - problem.times[0])
     status = RUNNING
@@ -189,16 +311,25 @@ def advance(
             if t == t1:
                 status = _SUCCESS
                 break
-            while next_stop < tstops.size and sign * (tstops[next_stop] - t) <= 0.0:
+            while next_stop < n_stops and sign * (tstops[next_stop] - t) <= 0.0:
                 next_stop += 1
             stop = t1
-            if next_stop < tstops.size and sign * (tstops[next_stop] - stop) < 0.0:
+            if next_stop < n_stops and sign * (tstops[next_stop] - stop) < 0.0:
                 stop = tstops[next_stop]
             for j in range(n_timed):
                 stop = min(stop, upcoming[j])
         if attempts >= max_steps:
             status = _MAX_STEPS
             break
+        if attempts >= next_watch:
+            now = call_clock(fn[CLOCK])
+            if clock > 0:
+                budget = 2 * budget if now - clock < _SHORT else max(1, budget // 2) if now - clock > _LONG else budget
+            clock = now
+            next_watch = attempts + budget
+            if interrupted(problem, t, u, g):
+                status = _INTERRUPTED
+                break
         if save_steps and rows + 2 > out_rows:
             status = NEED_ROWS
             break
@@ -208,17 +339,21 @@ def advance(
         if n_events > 0 and logged + ROUNDS * n_events > log_size:
             status = NEED_LOG
             break
-        if method == RODAS5P and ft.size < n:
+        if (method == RODAS5P and ft.size < n) or (method == BY_PARTNER and vector.size < n):
             status = NEED_IMPLICIT
             break
         if restart:
             restart = False
             log_previous = LOG_SMALLEST
-            if dt0 > 0.0 and counts[ACCEPTED] == 0:
+            log_before = LOG_SMALLEST
+            if dt0 > 0.0 and (counts[ACCEPTED] == 0 or control[method, abi.GROW] <= 1.0):
                 habs = dt0
             else:
-                habs = first_step(address, t, u, p, sign, min(dtmax, abs(stop - t)), rtol, atol, g, k)
+                longest = min(dtmax, abs(stop - t))
+                power = control[method, START_EXPONENT]
+                habs = first_step(address, t, u, p, sign, longest, rtol, atol, g, k, power)
                 counts[N_F] += 1
+            habs = max(habs, dtmin)
 
         # The step, cut or slightly stretched to end at a stop.
         habs = min(habs, dtmax)
@@ -232,52 +367,54 @@ def advance(
             h = stop - t if hit else sign * habs
         if h == 0.0:
             h = stop - t
-        if not hit and (habs < 16.0 * EPS * abs(t) or habs <= floor or t + h == t):
+        if not hit and (habs < max(16.0 * EPS * abs(t), dtmin) or habs <= floor or t + h == t):
             status = failure(u, largest0, not_finite)
             break
         attempts += 1
         tnew = stop if hit else t + h
+        # Behind a stop at which the right-hand side may jump, begin on its far side.
+        begin = np.nextafter(t, t1) if lifted else t
 
         # Try it.
         if method == TSIT5:
             if m == 0 and fused != 0:
-                _tsit5_fused(fused, t, h, u, p, k, poly, g, unew)
+                _tsit5_fused(fused, begin, h, u, p, k, poly, g, unew)
             elif m == 0:
-                _tsit5_step(address, t, h, u, p, k, g, unew)
+                _tsit5_step(address, begin, h, u, p, k, g, unew)
             else:
                 if not ready:
-                    call(fn[FJP], t, u, p, start, 0)
+                    call(fn[FJP], begin, u, p, start, 0)
                     derivative_columns(start, n, indices, s, ks, 0)
                     ready = True
-                _tsit5_columns(fn[FJP], t, h, u, p, k, g, unew, indices, s, ks, gs, snew, buffer)
+                _tsit5_columns(fn[FJP], begin, h, u, p, k, g, unew, indices, s, ks, gs, snew, buffer)
             counts[N_F] += 6
             error = _tsit5_error(h, u, unew, k, rtol, atol)
             if m > 0:
                 _tsit5_columns_error(h, ks, gs)
                 error = max(error, columns_error(gs, s, snew, unew, p, indices, rtol))
-        else:
+        elif method == RODAS5P:
             if not have_jacobian:
                 have_jacobian = True
                 counts[N_JAC] += 1
                 if m == 0:
-                    call(fn[JAC], t, u, p, jacobian, 0)
+                    call(fn[JAC], begin, u, p, jacobian, 0)
                 else:
                     if not ready:
-                        call(fn[FJP], t, u, p, start, 0)
+                        call(fn[FJP], begin, u, p, start, 0)
                         ready = True
                     for i in range(n):
                         for j in range(n):
                             jacobian[i, j] = start[n + i * n + j]
                 if fn[DFDT] != 0:
-                    call(fn[DFDT], t, u, p, ft, 0)
+                    call(fn[DFDT], begin, u, p, ft, 0)
             counts[N_LU] += 1
             error = np.nan
             if _rodas_factorise(jacobian, h, w, pivots):
                 if m == 0:
-                    _rodas_step(address, t, h, u, p, k, ft, w, pivots, kr, g, unew)
+                    _rodas_step(address, begin, h, u, p, k, ft, w, pivots, kr, g, unew)
                 else:
                     _rodas_columns(
-                        fn[FJP], fn[DJP], t, h, u, p, start, ft, w, pivots, kr, g, unew,
+                        fn[FJP], fn[DJP], begin, h, u, p, start, ft, w, pivots, kr, g, unew,
                         indices, s, ks, gs, snew, buffer, second, direction,
                     )  # fmt: skip
                 counts[N_F] += 7
@@ -293,15 +430,35 @@ def advance(
                 for i in range(n):
                     if not np.isfinite(k[1, i]):
                         error = np.nan
+        else:
+            which = method - BY_ADDRESS
+            ereals[which, abi.T], ereals[which, abi.H], ereals[which, abi.T1] = begin, h, t1
+            eints[which, abi.FIRST], eints[which, abi.REJECTED] = int(fresh), int(rejected)
+            if fresh:
+                fresh = False
+                by_address(problem, external, which, START, u)
+            ereals[which, FACTOR] = 0.0
+            by_address(problem, external, which, ATTEMPT, u)
+            error = ereals[which, ERROR]
+            at = external.starts[0] * which + eints[which, abi.AT_NEW]
+            for i in range(n):
+                unew[i] = ework[at + i]
+            if error <= 1.0 and not all_finite(unew):
+                error = np.nan
         if m > 0 and error <= 1.0 and not all_finite(snew):
             error = np.nan
+        if positive and error <= 1.0:
+            error = max(error, negative_part(options, unew, atol))
 
         # Rejected.
         if not error <= 1.0:
             counts[REJECTED] += 1
             rejected = True
             not_finite = not np.isfinite(error)
-            habs = abs(h) * (0.2 if not_finite else reduction(np.log(error)))
+            factor = 0.2 if not_finite else reduction(np.log(error), control, method)
+            if method >= BY_ADDRESS and ereals[method - BY_ADDRESS, FACTOR] > 0.0:
+                factor = min(0.9, ereals[method - BY_ADDRESS, FACTOR])
+            habs = abs(h) * factor
             continue
 
         # Accepted: the next step size, and the other method if that would go further.
@@ -309,11 +466,20 @@ def advance(
         not_finite = False
         log_error = np.log(error)
         switch = False
-        if method == TSIT5:
-            counts[BY_TSIT5] += 1
-            factor = growth(log_error, log_previous, BETA_EXPLICIT, GROW_EXPLICIT)
+        factor = growth(log_error, log_previous, log_before, control, method)
+        if method == first_method:
+            if method == TSIT5:
+                counts[BY_TSIT5] += 1
+            elif method == RODAS5P:
+                counts[BY_RODAS5P] += 1
+            else:
+                counts[STEPS_BY_ADDRESS] += 1
             if auto:
-                if _tsit5_stiffness(h, k, g, unew, rtol, atol) > STIFF_AT:
+                if method == TSIT5:
+                    stiff = _tsit5_stiffness(h, k, g, unew, rtol, atol)
+                else:
+                    stiff = ereals[method - BY_ADDRESS, STIFF]
+                if stiff > control[method, STIFF_AT]:
                     calm_count = 0
                     stiff_count += 1
                     switch = stiff_count >= patience
@@ -322,17 +488,24 @@ def advance(
                     if calm_count >= CALM_STEPS:
                         stiff_count = 0
         else:
-            counts[BY_RODAS5P] += 1
-            factor = growth(log_error, log_previous, BETA_IMPLICIT, GROW_IMPLICIT)
-            if auto:
-                if abs(h) * dominant_eigenvalue(jacobian, vector, vector_next) < POWER_LIMIT:
-                    calm_count += 1
-                    switch = calm_count >= CALM_STEPS
-                else:
-                    calm_count = 0
-                if trial > 0:
-                    trial = 0 if abs(h) * factor > h_explicit * worthwhile(n) else trial - 1
-                    switch = switch or trial == 1
+            if method == RODAS5P:
+                counts[BY_RODAS5P] += 1
+                stiff = abs(h) * dominant_eigenvalue(jacobian, vector, vector_next)
+            else:
+                counts[STEPS_BY_PARTNER] += 1
+                counts[N_F] += 2
+                stiff = abs(h) * difference_eigenvalue(address, tnew, unew, p, vector, g, k)
+            if stiff < POWER_LIMIT:
+                calm_count += 1
+                switch = calm_count >= CALM_STEPS
+            else:
+                calm_count = 0
+            if trial > 0:
+                trial = 0 if abs(h) * factor > h_explicit * worthwhile(n) else trial - 1
+                switch = switch or trial == 1
+        if method >= BY_ADDRESS and ereals[method - BY_ADDRESS, FACTOR] > 0.0:
+            factor = ereals[method - BY_ADDRESS, FACTOR]
+        log_before = log_previous
         log_previous = max(log_error, LOG_SMALLEST)
         habs = abs(h) * (min(1.0, factor) if rejected else factor)
         if hit and not rejected:
@@ -346,10 +519,22 @@ def advance(
                 _tsit5_poly(h, u, k, poly)
                 if m > 0:
                     _tsit5_poly(h, s, ks, spoly)
-            else:
+            elif method == RODAS5P:
                 _rodas_poly(u, unew, kr, poly)
                 if m > 0:
                     _rodas_poly(s, snew, ks, spoly)
+            else:
+                which = method - BY_ADDRESS
+                by_address(problem, external, which, DENSE, u)
+                at = external.starts[0] * which + eints[which, abi.AT_POLY]
+                last = eints[which, abi.DEGREE]
+                for q in range(poly.shape[0]):
+                    for i in range(n):
+                        poly[q, i] = ework[at + q * n + i] if q <= last else 0.0
+            if method < BY_ADDRESS:
+                for q in range(5, poly.shape[0]):
+                    for i in range(n):
+                        poly[q, i] = 0.0
         at_event = False
         if n_roots > 0:
             theta = first_root(fn[ROOTS], t, h, p, poly, armed, roots, scale, g, roots_work, fired)
@@ -373,6 +558,8 @@ def advance(
         while inside and not same_time(saveat[next_save], tnew):
             theta = (saveat[next_save] - t) / h
             evaluate_into(poly, theta, out_u, rows)
+            if positive:
+                clip(options, out_u[rows])
             if m > 0:
                 evaluate_into(spoly, theta, out_s, rows)
             out_t[rows] = saveat[next_save]
@@ -382,13 +569,13 @@ def advance(
 
         # Move on.
         t = stop if same_time(tnew, stop) else tnew
+        for i in range(n):
+            u[i] = unew[i]
         if method == TSIT5:
             for i in range(n):
-                u[i] = unew[i]
                 k[0, i] = k[6, i]
-        else:
+        elif method == RODAS5P:
             for i in range(n):
-                u[i] = unew[i]
                 k[0, i] = k[1, i]
             have_jacobian = False
         if m > 0:
@@ -398,10 +585,16 @@ def advance(
             if method == RODAS5P:
                 for i in range(start.size):
                     start[i] = buffer[i]
-        if inner and method == TSIT5:
-            call(address, t, u, p, k, 0)
-            counts[N_F] += 1
-            ready = False
+        lifted = inner and t == stop
+        clipped = positive and clip(options, u)
+        if lifted or clipped:
+            if lifted and next_stop < n_stops and tstops[next_stop] == t and tstops[n_stops + next_stop] != 0.0:
+                restart = True
+            if method < BY_ADDRESS or restart:
+                call(address, np.nextafter(t, t1) if lifted else t, u, p, k, 0)
+                counts[N_F] += 1
+                ready = False
+            fresh = True
         if n_timed > 0 and t == stop:
             at_event = collect_due(info, schedule, t, upcoming, occurrences, due) or at_event
         if at_event:
@@ -425,6 +618,12 @@ def advance(
                 status = _CHATTERING
             restart = True
             ready = False
+            fresh = True
+            lifted = False
+        elif method >= BY_ADDRESS and not fresh:
+            which = method - BY_ADDRESS
+            ereals[which, abi.T] = t
+            by_address(problem, external, which, ACCEPT, u)
         if status != _NONFINITE:
             put = save_steps
             while next_save < n_save and (
@@ -444,20 +643,28 @@ def advance(
             calm_count = 0
             ready = False
             have_jacobian = False
-            if method == TSIT5:
-                method = RODAS5P
+            if method == first_method:
                 h_explicit = abs(h)
                 trial = TRIAL_STEPS + 1
             else:
-                method = TSIT5
                 patience = min((4 if trial == 1 else 2) * patience, PATIENCE_LIMIT)
                 trial = 0
+            fresh = True
+            if method >= BY_ADDRESS and not at_event:  # the loop's own methods begin with the slope here
+                call(address, np.nextafter(t, t1) if lifted else t, u, p, k, 0)
+                counts[N_F] += 1
+            method = other if method == first_method else first_method
 
-    reals[0], reals[1], reals[2], reals[3], reals[4] = t, stop, habs, log_previous, last_root_time
-    counts[9], counts[10], counts[11], counts[12], counts[13] = method, rows, stored, logged, attempts
-    counts[14], counts[15], counts[16] = next_save, next_stop, close_roots
-    counts[17], counts[18], counts[19] = stiff_count, calm_count, patience
-    counts[20], counts[21], counts[22] = int(restart), int(ready), int(have_jacobian)
-    counts[23], counts[24] = int(rejected), trial
-    reals[6] = h_explicit
+    reals[TIME], reals[NEXT_END], reals[STEP_SIZE], reals[LOG_PREVIOUS], reals[LOG_BEFORE] = (
+        t, stop, habs, log_previous, log_before,
+    )  # fmt: skip
+    reals[LAST_ROOT_TIME], reals[H_EXPLICIT] = last_root_time, h_explicit
+    counts[IN_USE], counts[ROWS], counts[STORED], counts[LOGGED], counts[ATTEMPTS] = (
+        method, rows, stored, logged, attempts,
+    )  # fmt: skip
+    counts[NEXT_SAVE], counts[NEXT_STOP], counts[CLOSE_ROOTS] = next_save, next_stop, close_roots
+    counts[STIFF_COUNT], counts[CALM_COUNT], counts[PATIENCE] = stiff_count, calm_count, patience
+    counts[RESTART], counts[READY], counts[HAVE_JACOBIAN] = int(restart), int(ready), int(have_jacobian)
+    counts[WAS_REJECTED], counts[TRIAL], counts[FRESH], counts[LIFTED] = int(rejected), trial, int(fresh), int(lifted)
+    counts[NEXT_WATCH], counts[BUDGET], counts[LAST_CLOCK] = next_watch, budget, clock
     return status

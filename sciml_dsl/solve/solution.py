@@ -34,6 +34,7 @@ STATS = (
     "rodas5p_steps",
     "events",
 )
+_BY_ADDRESS = len(STATS)  # then: steps of the method by address and its partner, linear solves, Newton failures
 
 
 class Solution:
@@ -76,6 +77,7 @@ class Solution:
         densely: Callable[[], Trajectory] | None = None,
         seconds: float = 0.0,
         method: str = "auto",
+        by_address: tuple[str, str] = ("", ""),
     ) -> None:
         self.t = trajectory.t
         self.u = trajectory.u
@@ -85,6 +87,7 @@ class Solution:
         self.observables = observables
         self.sensitivity_names = sensitivity_names
         self.method = method
+        self._by_address = by_address
         self._trajectory = trajectory
         self._span = span
         self._u0 = u0
@@ -124,7 +127,14 @@ class Solution:
     @property
     def stats(self) -> dict[str, Any]:
         """What the solver did: steps, evaluations, switches between methods, seconds."""
-        counts = dict(zip(STATS, map(int, self._trajectory.counts), strict=False))
+        numbers = [int(count) for count in self._trajectory.counts[: _BY_ADDRESS + 4]]
+        counts: dict[str, Any] = dict(zip(STATS, numbers, strict=False))
+        first, partner, solves, failures = (*numbers[_BY_ADDRESS:], 0, 0, 0, 0)[:4]  # an ensemble keeps fewer
+        for name, steps in zip(self._by_address, (first, partner), strict=True):
+            if name:
+                counts[f"{name}_steps"] = steps
+        if solves:
+            counts |= {"linear_solves": solves, "newton_failures": failures}
         return {**counts, "seconds": self._seconds}
 
     @property
@@ -157,6 +167,8 @@ class Solution:
                 f"the step size became too small at {at}: {self._growth()}; the right-hand side may jump "
                 "there (make it an event, or name the time in tstops), or the tolerances are out of reach"
             )
+        if status == Status.INTERRUPTED:
+            return f"stopped by the user at {at}"
         if status == Status.EVENT_CHATTERING:
             return (
                 f"an event fires again and again at {at} without time passing ({self._last_event()}); "

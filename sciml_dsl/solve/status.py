@@ -16,6 +16,7 @@ class Status(IntEnum):
     UNSTABLE = 5  # the step size vanished while the state grew without bound
     EVENT_CHATTERING = 6  # an event fires without end within no time
     EVENT_INVALID = 7  # the time of an event is NaN or its period not positive
+    INTERRUPTED = 8  # the user stopped it
     LOST = 99  # of an ensemble: the worker that had this trajectory gave no result
 
     @property

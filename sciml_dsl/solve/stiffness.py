@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
+from .call import call
 from .compiled import inner
 
-STIFF_AT = 2.0  # |h lambda| that may mean "limited by stability"; Tsit5 is stable to 3.5
 STIFF_STEPS = 8
 CALM_STEPS = 6
 POWER_LIMIT = 1.0  # |h lambda| from which the explicit method would not be limited by stability
@@ -56,3 +56,31 @@ def dominant_eigenvalue(jacobian: Any, vector: Any, work: Any) -> float:
         for i in range(n):
             vector[i] = work[i]
     return float(np.sqrt(total))
+
+
+@inner("contract")
+def difference_eigenvalue(f: int, t: float, u: Any, p: Any, vector: Any, g: Any, k: Any) -> float:
+    """The same without a Jacobian: its product with `vector` by a difference of two slopes.
+
+    `g` (n) and rows 2 and 3 of `k` are overwritten.
+    """
+    n = vector.size
+    length = 0.0
+    size = 0.0
+    for i in range(n):
+        length += vector[i] * vector[i]
+        size += u[i] * u[i]
+    if not (length > 0.0 and np.isfinite(length)):
+        for i in range(n):
+            vector[i] = 1.0
+        length = float(n)
+    step = 1e-8 * max(np.sqrt(size), 1e-8) / np.sqrt(length)
+    for i in range(n):
+        g[i] = u[i] + step * vector[i]
+    call(f, t, u, p, k, 2 * n)
+    call(f, t, g, p, k, 3 * n)
+    total = 0.0
+    for i in range(n):
+        vector[i] = (k[3, i] - k[2, i]) / step
+        total += vector[i] * vector[i]
+    return float(np.sqrt(total / length))

@@ -24,6 +24,7 @@ class Problem(NamedTuple):
     p: Any
     rtol: Any
     atol: Any
+    control: Any  # (4, N_CONTROL)
     saveat: Any
     tstops: Any
     columns: Any
@@ -36,7 +37,7 @@ class Explicit(NamedTuple):
     unew: Any  # (n)
     g: Any  # (n) argument of a stage
     k: Any  # (9, n)
-    poly: Any  # (5, n)
+    poly: Any  # (degree + 1, n)
 
 
 class Implicit(NamedTuple):
@@ -49,6 +50,16 @@ class Implicit(NamedTuple):
     pivots: Any  # (n)
     vector: Any  # (n) power iteration
     work: Any  # (n)
+
+
+class External(NamedTuple):
+    """Methods by address; row or part 0 is the chosen one, 1 the one "auto" changes to."""
+
+    reals: Any  # (2, N_REALS)
+    ints: Any  # (2, N_INTS)
+    work: Any
+    iwork: Any
+    starts: Any  # where the second one's part of work and iwork begins
 
 
 class Columns(NamedTuple):
@@ -116,7 +127,7 @@ def put_step(
     out.lengths[step] = h
     n = u.size
     if keep_dense:
-        for q in range(5):
+        for q in range(poly.shape[0]):
             for i in range(n):
                 out.polys[step, q, i] = poly[q, i]
     if record:
@@ -151,7 +162,7 @@ def more_steps(out: Output) -> Output:
     size = 2 * out.starts.size + 8
     n = out.u.shape[1]
     starts, lengths = np.empty(size), np.empty(size)
-    polys = np.empty((size if out.polys.shape[0] > 0 else 0, 5, n))
+    polys = np.empty((size if out.polys.shape[0] > 0 else 0, out.polys.shape[1], n))
     record_u = np.empty((size if out.record_u.shape[0] > 0 else 0, n))
     record_k = np.empty((size if out.record_k.shape[0] > 0 else 0, 7, n))
     _copy(out.starts, starts)

@@ -56,7 +56,8 @@ N_REALS = 16
     AT_MASS,  # diagonal of the mass matrix (n)
     FIRST,  # 1 on the first attempt after START
     REJECTED,  # 1 when this attempt repeats a rejected step
-) = range(24)
+    WANT_STIFF,  # 1: an explicit method's ATTEMPT writes reals[STIFF] too
+) = range(25)
 N_INTS = 32
 
 # Addresses, before those of the events.
@@ -74,5 +75,26 @@ N_INTS = 32
     F_STIFF,  # parts of a split right-hand side
     F_NONSTIFF,
     FUSED,  # the model's own step of this method
-) = range(13)
-HEAD = 13
+    FUSED_DENSE,  # and its own interpolant of that step
+    METHOD,  # the method by address, 0 for those the loop contains
+    PARTNER,  # the method "auto" changes to and back
+    CLOCK,  # the C function `clock`
+    GIL_ENSURE,  # the interpreter's functions that tell whether the user interrupted
+    CHECK_SIGNALS,
+    FETCH_ERROR,
+    GIL_RELEASE,
+) = range(21)
+HEAD = 21
+
+# Control, one row for each kind of method, all of them behind the times (see kernel.py).
+(
+    BETA1,  # exponents of the last three errors in the step size controller
+    BETA2,
+    BETA3,
+    LOG_SAFETY,
+    GROW,  # largest factor
+    EXPONENT,  # of the error of a rejected step
+    START_EXPONENT,  # of the first step
+    STIFF_AT,  # |h lambda| that may mean "held back by stability"; infinite for implicit methods
+) = range(8)
+N_CONTROL = 8

@@ -1,0 +1,158 @@
+"""From the name of a method to what the kernel needs for it: addresses, constants, memory.
+
+`choose` is called once for a model and a name; the arrays it makes are templates.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from .methods import abi, registry
+from .methods.registry import Controller, Method
+from .problem import NativeFunctions
+from .slots import (
+    BY_ADDRESS,
+    BY_PARTNER,
+    DEGREE,
+    FIRST_METHOD,
+    N_OPTIONS,
+    N_PARAMS,
+    N_TIMES,
+    OTHER_METHOD,
+    PARTNER_IWORK,
+    PARTNER_WORK,
+    RODAS5P,
+    TSIT5,
+    WATCH,
+)
+from .watching import WATCHED, first_look
+
+Floats = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+DENSE_LIMIT = 2000  # more states than this and "auto" stays explicit: dense factors would not fit the work
+_NUMBERS = {"tsit5": TSIT5, "rodas5p": RODAS5P}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What runs, as templates of the kernel's arguments."""
+
+    method: Method
+    partner: Method | None
+    fn: Indices
+    options: Indices
+    times: Floats
+    ints: Indices
+    work: Floats
+    iwork: Indices
+
+    @property
+    def by_address(self) -> tuple[str, str]:
+        """Names of the method and its partner, empty for those the loop contains."""
+        names = [m.name if m is not None and m.load is not None else "" for m in (self.method, self.partner)]
+        return names[0], names[1]
+
+
+def control_row(method: Method, controller: Controller | None = None) -> Floats:
+    """The constants of a method's step size control, in the order of methods/abi.py."""
+    c = controller or method.controller
+    exponent = 1.0 / (method.error_order + 1)
+    start = 1.0 / ((method.start_order or method.order) + 1)
+    return np.array((c.beta1, c.beta2, c.beta3, np.log(c.safety), c.grow, exponent, start, method.stiff_at))
+
+
+def memory(method: Method, functions: NativeFunctions) -> tuple[Indices, Floats, Indices]:
+    """Integers (slots of methods/abi.py), doubles and integers of a method by address, ready to be copied."""
+    n = functions.n
+    ints = np.zeros(abi.N_INTS, np.int64)
+    ints[abi.N], ints[abi.N_PARAMS], ints[abi.DEGREE] = n, functions.n_params, method.degree
+    places = np.cumsum([0, n, n, n, (method.degree + 1) * n, method.work_size(n)])
+    ints[abi.AT_RTOL], ints[abi.AT_ATOL], ints[abi.AT_NEW], ints[abi.AT_POLY], ints[abi.AT_OWN] = places[:5]
+    ints[abi.AT_LIN] = places[5]
+    ints[abi.AT_ILIN] = method.iwork_size(n)
+    work, iwork = np.zeros(int(places[5])), np.zeros(method.iwork_size(n), np.int64)
+    if method.fill is not None:
+        method.fill(work[places[4] :], iwork, n)
+    return ints, work, iwork
+
+
+def pair(functions: NativeFunctions, name: str, tolerance: float, columns: bool) -> tuple[Method, Method | None]:
+    """The method of a name, and for "auto" the one it changes to."""
+    if isinstance(name, str) and name.lower() == "auto":
+        if functions.jac == 0 or functions.n > DENSE_LIMIT:
+            return registry.TSIT5, None
+        return registry.TSIT5, registry.RODAS5P
+    method = registry.method(name)
+    if method.needs_jacobian and functions.jac == 0:
+        raise InputError(f'method "{method.name}" needs the Jacobian of the model; use method="tsit5"')
+    if columns and method.name not in _NUMBERS:
+        raise InputError(
+            f'method "{method.name}" carries no sensitivities; use method="auto", "tsit5" or "rodas5p" with them'
+        )
+    return method, None
+
+
+def is_method(name: object) -> bool:
+    """Whether `name` is "auto" or a method's, in any case."""
+    return isinstance(name, str) and (name.lower() == "auto" or name.lower() in registry.METHODS)
+
+
+def check_method(name: str) -> None:
+    """Raise `UnknownNameError` unless `name` is "auto" or a method's."""
+    if not is_method(name):
+        registry.method(name)
+
+
+def choose(functions: NativeFunctions, name: str, tolerance: float, columns: bool, tail: tuple[int, ...]) -> Choice:
+    """What runs for a method's name.
+
+    Arguments: `tolerance`, the relative one ("auto" looks at it); `columns`, whether
+    sensitivities ride along; `tail`, addresses of the events.
+
+    Raises `UnknownNameError` for a name that is no method's, `InputError` where the
+    model lacks what the method needs.
+    """
+    first, partner = pair(functions, name, tolerance, columns)
+    numbers = [_NUMBERS.get(first.name, BY_ADDRESS), -1]
+    if partner is not None:
+        numbers[1] = _NUMBERS.get(partner.name, BY_PARTNER)
+    head = np.zeros(abi.HEAD, np.int64)
+    head[abi.F], head[abi.JAC], head[abi.DFDT] = functions.f, functions.jac, functions.dfdt
+    head[abi.FJP], head[abi.DJP], head[abi.STEP] = functions.fjp, functions.djp, functions.tsit5
+    head[abi.ROOTS], head[abi.EVENT_TIMES] = functions.roots, functions.event_times
+    head[abi.CLOCK : abi.CLOCK + len(WATCHED)] = WATCHED
+    blocks = []
+    for which, (method, number) in enumerate(zip((first, partner), numbers, strict=True)):
+        if method is None or number < BY_ADDRESS:
+            blocks.append((np.zeros(abi.N_INTS, np.int64), np.empty(0), np.empty(0, np.int64)))
+        else:
+            assert method.load is not None
+            head[abi.METHOD + which] = method.load()
+            blocks.append(memory(method, functions))
+            blocks[-1][0][abi.WANT_STIFF] = partner is not None
+    external = any(number >= BY_ADDRESS for number in numbers)
+    options = np.zeros(N_OPTIONS, np.int64)
+    options[FIRST_METHOD], options[OTHER_METHOD], options[N_PARAMS] = *numbers, functions.n_params
+    options[DEGREE] = max(4, first.degree, partner.degree if partner else 0)
+    options[PARTNER_WORK], options[PARTNER_IWORK] = blocks[0][1].size, blocks[0][2].size
+    options[WATCH] = first_look(functions.n)
+    rows: list[Any] = [np.zeros(abi.N_CONTROL)] * 4
+    for method, number in zip((first, partner), numbers, strict=True):
+        if method is not None:
+            rows[number] = control_row(method)
+    return Choice(
+        first,
+        partner,
+        np.concatenate((head, np.array(tail, np.int64))),
+        options,
+        np.concatenate((np.zeros(N_TIMES), *rows)),
+        np.concatenate([block[0] for block in blocks]) if external else np.empty(0, np.int64),
+        np.concatenate([block[1] for block in blocks]),
+        np.concatenate([block[2] for block in blocks]),
+    )

@@ -1,0 +1,178 @@
+"""The methods by name: what `solve(method=...)` can choose from, described without compiling anything.
+
+A `Method` says what a method is and how its steps are to be controlled.  `address` compiles
+it (or reads it from numba's cache) when it is first asked for; importing this file imports no
+compiled code.  The two methods the loop contains have no address.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Literal
+
+from ...errors import UnknownNameError, suggest
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from .tableau import Tableau
+
+    Floats = NDArray[np.float64]
+    Indices = NDArray[np.int64]
+
+Kind = Literal["explicit", "implicit", "imex", "symplectic", "fixed"]
+
+
+@dataclass(frozen=True)
+class Controller:
+    """Step size control: factor = safety * e_n**-b1 * e_(n-1)**-b2 * e_(n-2)**-b3, at most `grow`.
+
+    The exponents are those of the errors themselves, not yet divided by an order
+    (G. Soderlind, Digital filters in adaptive time-stepping, ACM Transactions on
+    Mathematical Software 29 (2003) 1-26).
+    """
+
+    beta1: float
+    beta2: float = 0.0
+    beta3: float = 0.0
+    safety: float = 0.9
+    grow: float = 10.0
+
+
+def integral(order: int, safety: float = 0.9, grow: float = 6.0) -> Controller:
+    """The elementary controller for an error estimate of `order`."""
+    return Controller(1.0 / (order + 1), safety=safety, grow=grow)
+
+
+def proportional(order: int, beta: float = 0.04, grow: float = 10.0) -> Controller:
+    """PI control as in Hairer, Norsett & Wanner, Solving Ordinary Differential Equations I, II.4."""
+    return Controller(1.0 / (order + 1) - 0.75 * beta, -beta, grow=grow)
+
+
+def derivative(order: int, grow: float = 10.0) -> Controller:
+    """PID control with the constants of C. A. Kennedy & M. H. Carpenter, Applied Numerical Mathematics 44 (2003)."""
+    k = order + 1
+    return Controller(0.58 / k, -0.21 / k, 0.10 / k, grow=grow)
+
+
+CONTROLLERS: dict[str, Callable[[int], Controller]] = {
+    "i": integral,
+    "pi": proportional,
+    "pid": derivative,
+}
+
+
+@dataclass(frozen=True)
+class Method:
+    """One method.
+
+    Attributes
+    ----------
+    name, label : as written in `solve(method=name)`, and in tables.
+    order : of the solution; `error_order` of the error estimate (the lower of a pair).
+    degree : of the interpolant as a polynomial in theta.
+    kind : "explicit", "implicit", "imex", "symplectic", or "fixed" (no error estimate: dt is needed).
+    controller : how steps follow from errors.
+    load : gives the address of the compiled method; None for the two the loop contains.
+    work_size, iwork_size : doubles and integers the method needs for n states, besides tolerances,
+        new state, interpolant and linear algebra.
+    fill : writes what is constant into them, `fill(own doubles, own integers, n)`, once for each model.
+    needs_jacobian : the model must have one.
+    mass : mass matrices are possible.
+    start_order : order with which it begins (methods of variable order).
+    stiff_at : |h lambda| from which an explicit method may be held back by stability.
+    tableau : of explicit Runge-Kutta methods, which share one compiled function.
+    """
+
+    name: str
+    label: str
+    order: int
+    error_order: int
+    degree: int
+    kind: Kind
+    controller: Controller
+    load: Callable[[], int] | None = None
+    work_size: Callable[[int], int] = lambda n: 0
+    iwork_size: Callable[[int], int] = lambda n: 0
+    fill: Callable[[Floats, Indices, int], None] | None = None
+    needs_jacobian: bool = False
+    mass: bool = False
+    start_order: int = 0
+    stiff_at: float = float("inf")
+    tableau: Callable[[], Tableau] | None = None
+
+    @property
+    def fixed(self) -> bool:
+        """Whether the step size is the user's: the method estimates no error."""
+        return self.kind in ("fixed", "symplectic")
+
+
+def _from(module: str, name: str = "address") -> Callable[[], int]:
+    """The address that a module of this folder hands out, looked up when first needed."""
+
+    @cache
+    def load() -> int:
+        return int(getattr(importlib.import_module(f".{module}", __package__), name)())
+
+    return load
+
+
+def _tableau(module: str) -> Callable[[], Tableau]:
+    @cache
+    def load() -> Tableau:
+        tableau: Tableau = importlib.import_module(f".{module}", __package__).TABLEAU
+        return tableau
+
+    return load
+
+
+def _explicit(module: str, label: str, order: int, error_order: int, degree: int, stiff_at: float) -> Method:
+    """A method that is nothing but a tableau, in the module of its name."""
+
+    @cache
+    def tableau() -> Tableau:
+        found: Tableau = importlib.import_module(f".{module}", __package__).TABLEAU
+        return found
+
+    return Method(
+        module,
+        label,
+        order,
+        error_order,
+        degree,
+        "explicit",
+        proportional(error_order),
+        load=_from("explicit"),
+        work_size=lambda n: tableau().doubles(n),
+        iwork_size=lambda n: tableau().integers(n),
+        fill=lambda work, iwork, n: tableau().fill(work, iwork, n),
+        stiff_at=stiff_at,
+        tableau=tableau,
+    )
+
+
+TSIT5 = Method("tsit5", "Tsit5", 5, 4, 4, "explicit", proportional(4), stiff_at=2.0)
+RODAS5P = Method("rodas5p", "Rodas5P", 5, 4, 4, "implicit", integral(4), needs_jacobian=True)
+
+METHODS: dict[str, Method] = {
+    method.name: method
+    for method in (
+        _explicit("bs3", "BS3", 3, 2, 3, 1.5),
+        TSIT5,
+        RODAS5P,
+    )
+}
+
+
+def method(name: str) -> Method:
+    """The method of a name, in capitals or small letters; raises `UnknownNameError` with the list of methods."""
+    found = METHODS.get(name.lower()) if isinstance(name, str) else None
+    if found is None:
+        known = ", ".join(f'"{m}"' for m in ("auto", *METHODS))
+        hint = suggest(str(name).lower(), ("auto", *METHODS))
+        raise UnknownNameError(f"unknown method {name!r}; choose one of {known}" + (f" ({hint})" if hint else ""))
+    return found
