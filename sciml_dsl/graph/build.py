@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 
+from ..collector import uncollected
 from ..errors import UnsupportedError
 from ..language import ast
 from ..model.spec import Event, ModelSpec
@@ -31,6 +32,7 @@ BINARY = {
 }
 
 
+@uncollected
 def lower(spec: ModelSpec) -> System:
     """Build the graph of a whole model.
 

@@ -10,7 +10,9 @@ sparse rows follows Griewank & Walther, "Evaluating Derivatives" (2008), ch. 3, 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from heapq import heappop, heappush
 
+from ..collector import uncollected
 from .graph import Graph
 from .ops import BRANCHES, CONDITIONS, LEAVES, PARTIALS
 
@@ -27,6 +29,7 @@ def _taken(graph: Graph, node: int) -> tuple[int, int, int]:
     return graph.call(test, args[0], args[1]), args[0], args[1]
 
 
+@uncollected
 def jvp(graph: Graph, outputs: Sequence[int], tangents: Mapping[int, int]) -> list[int]:
     """Directional derivatives of `outputs` along `tangents` (leaf node -> direction node).
 
@@ -82,70 +85,104 @@ def _network_partial(graph: Graph, node: int, j: int) -> int:
     raise NotImplementedError("third derivatives of a network are not available")
 
 
+FEW = 8
+"""Gradients of shared nodes with at most this many leaves are made once and kept."""
+
+_NONE: frozenset[int] = frozenset()
+
+
 class _Gradients:
     """Sparse gradients of single nodes with respect to a set of leaves, with memory.
 
-    Branches are cut points: their gradient is computed once, as a choice between
-    the gradients of their arguments, and shared by every row that uses them.
+    Each gradient is a reverse sweep that stops at cut points, whose gradients are
+    made once and used by every sweep that comes by: branches (a choice between the
+    gradients of their arguments), and nodes that several others read and that depend
+    on a `FEW` leaves.  So a part of the model that many equations share is differentiated
+    once, while a sum over all states is swept in reverse, which is linear too.
     """
 
-    def __init__(self, graph: Graph, leaves: Iterable[int]) -> None:
+    def __init__(self, graph: Graph, leaves: Iterable[int], outputs: Sequence[int] = ()) -> None:
         self.graph = graph
         self.leaves = set(leaves)
-        self._depends: dict[int, bool] = {}
+        self._support: dict[int, frozenset[int] | None] = {}
+        self._shared: set[int] = set()
         self._memory: dict[int, dict[int, int]] = {}
+        self._prepare(outputs)
+
+    def _prepare(self, roots: Sequence[int]) -> None:
+        """Which leaves everything below `roots` depends on (None: more than a few), and what is shared."""
+        graph, support = self.graph, self._support
+        if all(root in support for root in roots):
+            return
+        read: set[int] = set()
+        for node in graph.reachable(roots):
+            args = graph.args[node]
+            for a in args:
+                (self._shared if a in read else read).add(a)
+            if node not in support:
+                support[node] = self._depends_on(node, args)
+
+    def _depends_on(self, node: int, args: tuple[int, ...]) -> frozenset[int] | None:
+        if node in self.leaves:
+            return frozenset((node,))
+        if self.graph.op[node] in CONDITIONS:
+            return _NONE
+        found: frozenset[int] = _NONE
+        for a in args:
+            below = self._support[a]
+            if below is None:
+                return None
+            if below and below is not found:
+                found = found | below if found else below
+        return found if len(found) <= FEW else None
 
     def depends(self, node: int) -> bool:
         """Does `node` depend on any of the leaves?"""
-        known = self._depends
-        if node not in known:
-            for below in self.graph.reachable([node]):
-                if below not in known:
-                    known[below] = below in self.leaves or (
-                        self.graph.op[below] not in CONDITIONS and any(known[a] for a in self.graph.args[below])
-                    )
-        return known[node]
+        if node not in self._support:
+            self._prepare([node])
+        return self._support[node] is not _NONE
 
     def of(self, root: int) -> dict[int, int]:
         """Gradient of `root`: leaf -> node, zeros left out."""
+        memory = self._memory
+        if root in memory:
+            return memory[root]
+        self._prepare([root])
         pending = [root]
         while pending:
             node = pending[-1]
-            if node in self._memory:
+            if node in memory:
                 pending.pop()
                 continue
-            missing = [b for b in self._cuts(node) if b not in self._memory]
+            missing = self._missing(node)
             if missing:
                 pending.extend(missing)
                 continue
-            self._memory[node] = self._branch(node) if self._is_branch(node) else self._smooth(node)
+            memory[node] = self._branch(node) if self._is_branch(node) else self._smooth(node)
             pending.pop()
-        return self._memory[root]
+        return memory[root]
 
     def _is_branch(self, node: int) -> bool:
         return self.graph.op[node] in BRANCHES
 
-    def _cuts(self, node: int) -> list[int]:
-        """The nodes whose gradients must be known before that of `node`."""
-        if self._is_branch(node):
-            return [a for a in _taken(self.graph, node)[1:] if self.depends(a)]
-        return [n for n in self._visit(node) if n != node and self._is_branch(n)]
+    def _is_cut(self, node: int) -> bool:
+        return self.graph.op[node] in BRANCHES or (node in self._shared and self._support[node] is not None)
 
-    def _visit(self, root: int) -> list[int]:
-        """Nodes of the sweep from `root` that depend on a leaf, stopping at branches; decreasing."""
-        if not self.depends(root):
-            return []
-        seen = {root}
-        stack = [root]
+    def _missing(self, root: int) -> list[int]:
+        """Nodes whose gradients must be known before that of `root` and are not."""
+        graph, support, memory = self.graph, self._support, self._memory
+        if graph.op[root] in BRANCHES:
+            return [a for a in _taken(graph, root)[1:] if self.depends(a) and a not in memory]
+        found, seen, stack = [], {root}, [root]
         while stack:
-            node = stack.pop()
-            if node in self.leaves or (node != root and self._is_branch(node)):
-                continue
-            for a in self.graph.args[node]:
-                if a not in seen and self.depends(a):
+            for a in graph.args[stack.pop()]:
+                if a not in seen and a not in memory and support[a] is not _NONE and a not in self.leaves:
                     seen.add(a)
-                    stack.append(a)
-        return sorted(seen, reverse=True)
+                    if self._is_cut(a):
+                        found.append(a)
+                    else:
+                        stack.append(a)
+        return found
 
     def _branch(self, node: int) -> dict[int, int]:
         cond, a, b = _taken(self.graph, node)
@@ -159,43 +196,63 @@ class _Gradients:
         return {leaf: value for leaf, value in chosen.items() if value != zero}
 
     def _smooth(self, root: int) -> dict[int, int]:
-        graph = self.graph
+        """The reverse sweep: nodes in decreasing order, so that each has all it is given before it gives."""
+        graph, support, memory = self.graph, self._support, self._memory
         zero = graph.const(0.0)
         result: dict[int, int] = {}
         adjoint: dict[int, int] = {root: graph.const(1.0)}
+        waiting = [-root]
 
         def give(node: int, weight: int) -> None:
-            if weight != zero and self.depends(node):
-                adjoint[node] = graph.add(adjoint[node], weight) if node in adjoint else weight
+            if weight == zero or support[node] is _NONE:
+                return
+            if node in adjoint:
+                adjoint[node] = graph.add(adjoint[node], weight)
+            else:
+                adjoint[node] = weight
+                heappush(waiting, -node)
 
-        for node in self._visit(root):
-            bar = adjoint.get(node)
-            if bar is None or bar == zero:
+        while waiting:
+            node = -heappop(waiting)
+            bar = adjoint[node]
+            if bar == zero or support[node] is _NONE:
                 continue
+            op, args = graph.op[node], graph.args[node]
             if node in self.leaves:
-                result[node] = graph.add(result[node], bar) if node in result else bar
-            elif self._is_branch(node):
-                for leaf, partial in self._memory[node].items():
-                    term = graph.mul(bar, partial)
-                    result[leaf] = graph.add(result[leaf], term) if leaf in result else term
-            elif graph.op[node] in ("net", "net_jac"):
-                for j, source in enumerate(graph.args[graph.args[node][0]]):
-                    if self.depends(source):
+                result[node] = bar
+            elif node in memory:
+                for leaf, partial in memory[node].items():
+                    give(leaf, graph.mul(bar, partial))
+            elif op == "add":
+                give(args[0], bar)
+                give(args[1], bar)
+            elif op == "sub":
+                give(args[0], bar)
+                if support[args[1]] is not _NONE:
+                    give(args[1], graph.neg(bar))
+            elif op == "mul":
+                for a, other in (args, (args[1], args[0])):
+                    if support[a] is not _NONE:
+                        give(a, graph.mul(bar, other))
+            elif op in ("net", "net_jac"):
+                for j, source in enumerate(graph.args[args[0]]):
+                    if support[source] is not _NONE:
                         give(source, graph.mul(bar, _network_partial(graph, node, j)))
-            elif graph.op[node] != "netcall":
-                for a, weight in zip(graph.args[node], _partials(graph, node), strict=True):
+            elif op != "netcall":
+                for a, weight in zip(args, _partials(graph, node), strict=True):
                     if weight is not None:
                         give(a, graph.mul(bar, weight))
         return {leaf: value for leaf, value in sorted(result.items()) if value != zero}
 
 
+@uncollected
 def sparse_jacobian(graph: Graph, outputs: Sequence[int], leaves: Sequence[int]) -> Sparse:
     """The Jacobian of `outputs` with respect to `leaves`, as {(row, column): node}.
 
-    One reverse sweep for each row, over what that row depends on; columns count
+    One reverse sweep for each row, over what that row has to itself; columns count
     positions in `leaves`.  Structural zeros are absent.
     """
-    gradients = _Gradients(graph, leaves)
+    gradients = _Gradients(graph, leaves, outputs)
     column = {leaf: j for j, leaf in enumerate(leaves)}
     entries: Sparse = {}
     for i, output in enumerate(outputs):
@@ -209,6 +266,7 @@ def gradient(graph: Graph, output: int, leaves: Sequence[int]) -> dict[int, int]
     return dict(_Gradients(graph, leaves).of(output))
 
 
+@uncollected
 def vjp(
     graph: Graph, outputs: Sequence[int], cotangents: Sequence[int], leaves: Sequence[int]
 ) -> tuple[list[int], list[int]]:

@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from .ops import COMMUTATIVE, EVALUATE, evaluate
-from .rewrite import simplify
+from .rewrite import RULES
 
 
 class Graph:
@@ -57,20 +57,25 @@ class Graph:
 
     def call(self, op: str, *args: int) -> int:
         """The node `op(args)`, folded and simplified where a rule says so."""
-        values = [self.data[a] for a in args if self.op[a] == "const"]
-        if len(values) == len(args):
-            folded = evaluate(op, *values)  # type: ignore[arg-type]
+        ops = self.op
+        for a in args:
+            if ops[a] != "const":
+                break
+        else:
+            folded = evaluate(op, *(self.data[a] for a in args))  # type: ignore[misc]
             if folded is not None:
                 return self.const(folded)
-        found = simplify(self, op, args)
-        if found is not None:
-            return found
+        rule = RULES.get(op)
+        if rule is not None:
+            found = rule(self, args)
+            if found is not None:
+                return found
         return self._make(op, args)
 
     def _make(self, op: str, args: tuple[int, ...]) -> int:
         if op not in EVALUATE:
             raise KeyError(f"unknown operation {op!r}")
-        key = (op, *sorted(args)) if op in COMMUTATIVE else (op, *args)
+        key = (op, args[1], args[0]) if op in COMMUTATIVE and args[0] > args[1] else (op, *args)
         return self._intern(key, op, args, None)
 
     def _intern(

@@ -1,6 +1,6 @@
 """Local rewrites applied while a node is built.
 
-`simplify(graph, op, args)` returns an existing or smaller node, or None to
+`RULES[op](graph, args)` returns an existing or smaller node, or None to
 build the node as it is.  Each rule looks at one operation and its direct
 arguments, so construction stays linear; rules hold for every finite value of
 the arguments.
@@ -17,8 +17,15 @@ if TYPE_CHECKING:
 Rule = Callable[["Graph", tuple[int, ...]], "int | None"]
 
 
+_SEEN_BY_SUMS = frozenset({"const", "neg"})
+_SEEN_BY_PRODUCTS = frozenset({"const", "neg", "div"})
+"""Operations of arguments that a rule looks for: most arguments are none of them, and that is asked first."""
+
+
 def _add(g: Graph, a: tuple[int, ...]) -> int | None:
     x, y = a
+    if g.op[x] not in _SEEN_BY_SUMS and g.op[y] not in _SEEN_BY_SUMS:
+        return None
     if g.is_const(x, 0.0):
         return y
     if g.is_const(y, 0.0):
@@ -44,6 +51,8 @@ def _sub(g: Graph, a: tuple[int, ...]) -> int | None:
 
 
 def _mul(g: Graph, a: tuple[int, ...]) -> int | None:
+    if g.op[a[0]] not in _SEEN_BY_PRODUCTS and g.op[a[1]] not in _SEEN_BY_PRODUCTS:
+        return None
     for x, y in (a, (a[1], a[0])):
         if g.is_const(x):
             value = g.data[x]
@@ -150,8 +159,3 @@ RULES: dict[str, Rule] = {
     "or": _or,
 }
 
-
-def simplify(graph: Graph, op: str, args: tuple[int, ...]) -> int | None:
-    """The node that `op(args)` is known to equal, or None."""
-    rule = RULES.get(op)
-    return None if rule is None else rule(graph, args)

@@ -32,6 +32,7 @@ _GOES_ON_AFTER = frozenset(
     "FATARROW _ROOT COEFFICIENT _MACRO".split()
 )
 _GOES_ON_BEFORE = frozenset("PLUS MINUS TIMES DIVIDE POW COMPARE AND OR _THEN _ELSE _EQ _QUERY _LBRACE _ARROW".split())
+_PLAIN = frozenset("PLUS MINUS TIMES DIVIDE POW NUMBER COMPARE _COMMA _ARROW FATARROW".split())
 _JULIA_ONLY = {"&&": "AND", "||": "OR", "!": "NOT", "//": "DIVIDE"}
 _BLOCK_COMMENT = re.compile(r"#=|=#|#")
 
@@ -57,6 +58,7 @@ class _Lexer:
         self.text = text
         self.pattern = pattern
         self.tokens: list[Token] = []
+        self.words: dict[str, tuple[str, str]] = {}  # as written -> terminal and spelling
         self.open: list[Token] = []
         self.first = 0  # index of the first token of the statement
         self.macro: Token | None = None  # the @ode_def being read
@@ -64,21 +66,32 @@ class _Lexer:
         self.line_ended = False
 
     def run(self) -> list[Token]:
+        tokens, words = self.tokens, self.words
         for match in self.pattern.finditer(_without_block_comments(self.text)):
             kind = match.lastgroup
             if kind == "WS" or kind == "COMMENT":
                 continue
             assert kind is not None
+            if kind in _PLAIN and tokens and not self.line_ended and tokens[-1].type != "NUMBER":
+                # most tokens: nothing but their kind matters
+                tokens.append(Token(kind, match.group(), *match.span()))
+                continue
             if kind == "NEWLINE":
                 self.line_ended = not self.open
                 continue
             if kind == "SEMICOLON":
                 self.semicolon(match.start())
                 continue
-            token = Token(kind, match.group(), match.start(), match.end())
+            token = Token(kind, match.group(), *match.span())
             if kind == "NAME":
-                token.type = RESERVED_WORDS.get(token.value, "NAME")
-                token.value = normalise(token.value)
+                known = words.get(token.value)
+                if known is None:
+                    value = token.value
+                    known = words[value] = (RESERVED_WORDS.get(value, "NAME"), normalise(value))
+                token.type, token.value = known  # the same string for every place of a name
+                if self.place == "native" and not self.line_ended and tokens and tokens[-1].type != "NUMBER":
+                    tokens.append(token)
+                    continue
             elif kind == "PRIMED":
                 base, order = split_primes(token.value)
                 token.value = normalise(base) + "'" * order

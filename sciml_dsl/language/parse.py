@@ -1,23 +1,29 @@
 """`parse`: text -> `Document`.
 
-Tokens of the lexer are fed one by one to lark's LALR parser, whose reductions
+Tokens of the lexer run through lark's LALR tables (`lalr`), whose reductions
 build the statements directly.  What goes wrong on the way becomes a
 `SyntaxModelError` in the user's terms.
 """
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import TYPE_CHECKING, cast
 
+from ..collector import uncollected
 from ..errors import SyntaxModelError
 from .complaint import Complaint
+from .lalr import UnexpectedAt
 from .lexer import tokenize
 from .syntax import Definition, Document, Statement
 from .tokens import Token
 
+if TYPE_CHECKING:
+    from .tables import Tables
+
 MAX_CHARACTERS = 64_000_000
 
 
+@uncollected
 def parse(text: str, filename: str | None = None) -> Document:
     """Parse the text of a model; names are not looked up yet.
 
@@ -45,7 +51,7 @@ def parse(text: str, filename: str | None = None) -> Document:
     ready = tables()
     try:
         tokens = tokenize(text, ready.pattern)
-        statements = _feed(tokens, ready.lark, len(text))
+        statements = _statements(tokens, ready)
     except Complaint as complaint:
         raise complaint.located(text, filename) from None
     return Document(tuple(statements), text, filename, any(token.type == "_MACRO" for token in tokens))
@@ -62,18 +68,15 @@ def parse_expression(text: str) -> Document:
     return document
 
 
-def _feed(tokens: list[Token], lark: Any, length: int) -> list[Statement]:
-    from lark.exceptions import UnexpectedToken
-
-    parser = lark.parse_interactive()
-    feed = parser.parser_state.feed_token
-    index = 0
+def _statements(tokens: list[Token], ready: Tables) -> list[Statement]:
     try:
-        for index, token in enumerate(tokens):  # noqa: B007 - the place of an error is needed below
-            feed(token)
-        index = len(tokens)
-        return cast("list[Statement]", feed(Token("$END", "", length, length), True))
-    except UnexpectedToken:
+        return cast("list[Statement]", ready.driver.run(tokens))
+    except UnexpectedAt as problem:
         from .diagnose import diagnose
 
-        raise diagnose(tokens, index, parser.accepts()) from None
+        # lark's own parser is asked once more, up to the place, for what it could have taken there
+        parser = ready.lark.parse_interactive()
+        feed = parser.parser_state.feed_token
+        for token in tokens[: problem.index]:
+            feed(token)
+        raise diagnose(tokens, problem.index, parser.accepts()) from None

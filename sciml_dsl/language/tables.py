@@ -21,6 +21,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .lalr import Driver
 from .lexer import scanner
 from .transform import Builder
 
@@ -32,10 +33,11 @@ _FORMAT = 1  # change when the layout of the cached file changes
 
 
 class Tables:
-    """A parser with the pattern its tokens are found by."""
+    """A parser, the loop that runs it, and the pattern its tokens are found by."""
 
     def __init__(self, lark: Lark) -> None:
         self.lark = lark
+        self.driver = Driver(lark)
         self.pattern: re.Pattern[str] = scanner({t.name: t.pattern.to_regexp() for t in lark.terminals})
 
 

@@ -12,6 +12,7 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 
+from ..collector import uncollected
 from ..errors import ModelError, NameModelError, UnsupportedError
 from ..language import syntax
 from ..language.ast import Binary, Call, Expr, Name, Span, Unary, names
@@ -28,6 +29,7 @@ MAX_CALL_DEPTH = 200
 DEFAULT_NAME = "model"
 
 
+@uncollected
 def resolve(document: syntax.Document) -> ModelSpec:
     """Look up and check the names of a document.
 
