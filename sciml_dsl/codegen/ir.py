@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .native import solve_code
+from . import jit
+from .native import module_text
 
 if TYPE_CHECKING:
     from ..model.model import Model
@@ -17,4 +18,5 @@ def source(model: Model) -> str:
     for the processor this runs on.  Straight-line code is as the graph made it, shared
     subexpressions once; that of models with networks has been through LLVM's optimiser.
     """
-    return solve_code(model.system).ir()
+    text, loops = module_text(model.system)
+    return jit.ir(text, loops=loops)

@@ -260,12 +260,12 @@ class _Straight:
         self.imported: dict[int, int] = {}
         self._known: dict[int, str] = {}
         self._truth: dict[int, str] = {}
-        self._count = 0
+        self._count = 0  # LLVM gives number 0 to the function's only block
 
     def emit(self, text: str) -> str:
-        name = f"%x{self._count}"
         self._count += 1
-        self.lines.append(f"  {name} = {text}")
+        name = f"%{self._count}"
+        self.lines.append(f"{name} = {text}")
         return name
 
     def _load(self, pointer: str, index: int) -> str:

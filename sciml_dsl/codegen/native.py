@@ -70,16 +70,11 @@ def compile_system(
     return result
 
 
-def module_text(system: System) -> str:
-    """The LLVM IR of the part every solve needs, before optimisation."""
+def module_text(system: System) -> tuple[str, bool]:
+    """(LLVM IR of the part every solve needs, before optimisation; whether it has loops)."""
     module = Module(system)
     _solve(system, module)
-    return module.text()
-
-
-def solve_code(system: System) -> MachineCode:
-    """The compiled part every solve needs."""
-    return _part(system, "solve", _solve)[0]
+    return module.text(), bool(module.networks)
 
 
 Part = tuple[MachineCode, dict[str, object]]

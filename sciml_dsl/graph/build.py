@@ -113,12 +113,9 @@ class _Builder:
         """The node of `expr`; `local` holds the arguments of an inlined function."""
         local = local or {}
 
+        g, known = self.graph, self.names
+
         def combine(node: ast.Expr, parts: list[int]) -> int:
-            g = self.graph
-            if isinstance(node, ast.Num):
-                return g.const(node.value)
-            if isinstance(node, ast.Name):
-                return local[node.name] if node.name in local else self.names[node.name]
             if isinstance(node, ast.Binary):
                 if node.op == "/":
                     limit = self.removable.divide(*parts)
@@ -126,6 +123,10 @@ class _Builder:
                         self.repaired[id(node)] = node
                         return limit
                 return g.call(BINARY[node.op], *parts)
+            if isinstance(node, ast.Name):
+                return local[node.name] if node.name in local else known[node.name]
+            if isinstance(node, ast.Num):
+                return g.const(node.value)
             if isinstance(node, ast.Unary):
                 return g.call("neg" if node.op == "-" else "not", *parts)
             if isinstance(node, ast.IfElse):

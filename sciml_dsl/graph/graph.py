@@ -62,7 +62,7 @@ class Graph:
             if ops[a] != "const":
                 break
         else:
-            folded = evaluate(op, *(self.data[a] for a in args))  # type: ignore[misc]
+            folded = evaluate(op, *(self.data[a] for a in args))  # type: ignore[arg-type]
             if folded is not None:
                 return self.const(folded)
         rule = RULES.get(op)

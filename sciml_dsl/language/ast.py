@@ -231,14 +231,21 @@ def postorder(root: Expr) -> Iterator[Expr]:
 def fold(root: Expr, combine: Callable[[Expr, list[T]], T]) -> T:
     """Fold the tree bottom-up: `combine(node, values of its children)`."""
     values: list[T] = []
-    for node in postorder(root):
-        count = len(children(node))
-        if count:
+    stack: list[Any] = [root]  # nodes, and (node, number of its children) where those are done
+    while stack:
+        node = stack.pop()
+        if type(node) is tuple:
+            node, count = node
             parts = values[-count:]
             del values[-count:]
+            values.append(combine(node, parts))
+            continue
+        below = children(node)
+        if below:
+            stack.append((node, len(below)))
+            stack.extend(below[::-1])
         else:
-            parts = []
-        values.append(combine(node, parts))
+            values.append(combine(node, []))
     return values[0]
 
 

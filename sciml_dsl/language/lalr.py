@@ -55,7 +55,8 @@ class Driver:
         """What the reduction to the start symbol built.  Raises `UnexpectedAt`."""
         shifts, reductions, jumps = self.shifts, self.reductions, self.jumps
         state = self.first
-        states, values = [state], []
+        states: list[Any] = [state]
+        values: list[Any] = []
         push_state, push_value = states.append, values.append
         for index, token in enumerate(tokens):
             kind = token.type

@@ -7,7 +7,7 @@ build the statements directly.  What goes wrong on the way becomes a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from ..collector import uncollected
 from ..errors import SyntaxModelError
@@ -76,7 +76,7 @@ def _statements(tokens: list[Token], ready: Tables) -> list[Statement]:
 
         # lark's own parser is asked once more, up to the place, for what it could have taken there
         parser = ready.lark.parse_interactive()
-        feed = parser.parser_state.feed_token
+        feed: Any = parser.parser_state.feed_token
         for token in tokens[: problem.index]:
             feed(token)
         raise diagnose(tokens, problem.index, parser.accepts()) from None

@@ -10,17 +10,15 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
 import io
-import os
 import pickle
 import re
 import sys
-import tempfile
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .. import cache
 from .lalr import Driver
 from .lexer import scanner
 from .transform import Builder
@@ -47,17 +45,14 @@ def tables() -> Tables:
     import lark
 
     text = grammar_text()
-    key = hashlib.sha256(f"{_FORMAT} {lark.__version__} {sys.version_info[:2]} {text}".encode()).hexdigest()[:24]
-    folder = cache_folder()
-    path = None if folder is None else folder / f"grammar-{key}.tables"
-    data = None if path is None else _read(path)
+    name = cache.key(str(_FORMAT), lark.__version__, str(sys.version_info[:2]), text)
+    data = _read(name)
     if data is not None:
         with contextlib.suppress(KeyError, TypeError, AttributeError, IndexError, ValueError, AssertionError):
             loaded = lark.Lark.__new__(lark.Lark)
             return Tables(loaded._load(data, transformer=Builder()))
     built = lark.Lark(text, transformer=Builder(), **_OPTIONS)
-    if path is not None:
-        _write(path, built)
+    _write(name, built)
     return Tables(built)
 
 
@@ -69,20 +64,6 @@ def grammar_text() -> str:
     return (Path(__file__).parents[2] / "grammar" / "sciml.lark").read_text(encoding="utf-8")
 
 
-def cache_folder() -> Path | None:
-    """Where this user's caches of the package lie; `SCIML_DSL_CACHE` overrides it, empty means none."""
-    chosen = os.environ.get("SCIML_DSL_CACHE")
-    if chosen is not None:
-        return Path(chosen) if chosen else None
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA")
-    elif sys.platform == "darwin":
-        base = os.path.expanduser("~/Library/Caches")
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return Path(base) / "sciml_dsl" if base and os.path.isabs(base) else None
-
-
 class _PlainData(pickle.Unpickler):
     """Reads lists, dicts, strings and numbers; refuses every class and function."""
 
@@ -90,13 +71,9 @@ class _PlainData(pickle.Unpickler):
         raise pickle.UnpicklingError(f"{module}.{name} has no place in parser tables")
 
 
-def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        content = path.read_bytes()
-    except OSError:
-        return None
-    digest, payload = content[:32], content[32:]
-    if hashlib.sha256(payload).digest() != digest:
+def _read(name: str) -> dict[str, Any] | None:
+    payload = cache.read("grammar", name)
+    if payload is None:
         return None
     try:
         data = _PlainData(io.BytesIO(payload)).load()
@@ -105,20 +82,7 @@ def _read(path: Path) -> dict[str, Any] | None:
     return data if isinstance(data, dict) else None
 
 
-def _write(path: Path, lark: Lark) -> None:
-    """Put the tables in their place in one move; a folder that cannot be written only costs time."""
+def _write(name: str, lark: Lark) -> None:
     buffer = io.BytesIO()
     lark.save(buffer, exclude_options={"transformer"})
-    payload = buffer.getvalue()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-    except OSError:
-        return
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(hashlib.sha256(payload).digest() + payload)
-        os.replace(temporary, path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
+    cache.write("grammar", name, buffer.getvalue())
