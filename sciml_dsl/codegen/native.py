@@ -65,7 +65,13 @@ def compile_system(
         indptr, indices = system.jacobian_pattern
         extra |= more | {"jac_indptr": indptr, "jac_indices": indices}
         parts.append(code)
-    result = replace(base, keepalive=tuple(parts), **extra) if extra else base  # type: ignore[arg-type]
+    made = {"forward": forward, "adjoint": adjoint, "sparse": sparse}
+    result = replace(
+        base,
+        keepalive=tuple(parts),
+        extend=lambda part: compile_system(system, **(made | {part: True})),
+        **extra,  # type: ignore[arg-type]
+    )
     memory[key] = result
     return result
 

@@ -38,6 +38,7 @@ def solve(
     tstops: Sequence[float] | Floats | None = None,
     sensitivities: bool | str | Sequence[str] | None = None,
     weights: Mapping[str, Any] | None = None,
+    linear_solver: str = "auto",
 ) -> Solution:
     """Integrate a model from `tspan[0]` to `tspan[1]` (which may lie before it).
 
@@ -57,6 +58,7 @@ def solve(
         parameters: the solution then has `sensitivities` (T, n, m).  Exact derivatives of
         the steps taken; step sizes are controlled by the states alone.
     weights : flat weights by network name, in place of the model's.
+    linear_solver : of implicit methods: "dense", "banded", "sparse", "krylov", or "auto" by size and sparsity.
 
     Returns
     -------
@@ -104,6 +106,7 @@ def solve(
         "max_steps": max_steps,
         "dt0": dt0 or 0.0,
         "dtmax": dtmax,
+        "linear_solver": linear_solver,
     }
     began = perf_counter()
     trajectory = integrator.run(
@@ -133,7 +136,7 @@ def solve(
         densely=lambda: ready.integrator.run(start, values, t0, t1, dense=True, **options),
         seconds=seconds,
         method=method,
-        by_address=integrator.choice(method, rtol, bool(names)).by_address,
+        by_address=integrator.choice(method, rtol, bool(names), linear_solver).by_address,
     )
 
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,9 @@ from .slots import (
 )
 from .watching import WATCHED, first_look
 
+if TYPE_CHECKING:
+    from .linear.plan import Plan
+
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
@@ -51,6 +54,8 @@ class Choice:
     ints: Indices
     work: Floats
     iwork: Indices
+    linear: tuple[str, ...]  # what each implicit method does about linear systems, in words
+    keepalive: object
 
     @property
     def by_address(self) -> tuple[str, str]:
@@ -67,7 +72,7 @@ def control_row(method: Method, controller: Controller | None = None) -> Floats:
     return np.array((c.beta1, c.beta2, c.beta3, np.log(c.safety), c.grow, exponent, start, method.stiff_at))
 
 
-def memory(method: Method, functions: NativeFunctions) -> tuple[Indices, Floats, Indices]:
+def memory(method: Method, functions: NativeFunctions, plan: Plan | None) -> tuple[Indices, Floats, Indices]:
     """Integers (slots of methods/abi.py), doubles and integers of a method by address, ready to be copied."""
     n = functions.n
     ints = np.zeros(abi.N_INTS, np.int64)
@@ -79,7 +84,26 @@ def memory(method: Method, functions: NativeFunctions) -> tuple[Indices, Floats,
     work, iwork = np.zeros(int(places[5])), np.zeros(method.iwork_size(n), np.int64)
     if method.fill is not None:
         method.fill(work[places[4] :], iwork, n)
+    if plan is not None:
+        ints[abi.LINEAR], ints[abi.LOWER], ints[abi.UPPER], ints[abi.NNZ] = plan.kind, plan.lower, plan.upper, plan.nnz
+        work = np.concatenate((work, np.zeros(plan.n_doubles)))
+        iwork = np.concatenate((iwork, plan.integers))
     return ints, work, iwork
+
+
+def linear_algebra(method: Method, functions: NativeFunctions, requested: str) -> tuple[NativeFunctions, Plan | None]:
+    """What a method needs to solve linear systems: functions with the sparse Jacobian, and the plan."""
+    if not method.needs_jacobian or method.load is None:
+        if requested != "auto":
+            raise InputError(
+                f'linear_solver="{requested}" is for implicit methods by name; "{method.name}" does not take it'
+            )
+        return functions, None
+    from .linear.plan import SMALL, plan_for
+
+    if functions.extend is not None and not functions.jac_values and (functions.n > SMALL or requested != "auto"):
+        functions = functions.extend("sparse")
+    return functions, plan_for(functions, requested=requested, complex_too=method.complex_factors)
 
 
 def pair(functions: NativeFunctions, name: str, tolerance: float, columns: bool) -> tuple[Method, Method | None]:
@@ -109,11 +133,13 @@ def check_method(name: str) -> None:
         registry.method(name)
 
 
-def choose(functions: NativeFunctions, name: str, tolerance: float, columns: bool, tail: tuple[int, ...]) -> Choice:
+def choose(
+    functions: NativeFunctions, name: str, tolerance: float, columns: bool, tail: tuple[int, ...], linear: str = "auto"
+) -> Choice:  # fmt: skip
     """What runs for a method's name.
 
     Arguments: `tolerance`, the relative one ("auto" looks at it); `columns`, whether
-    sensitivities ride along; `tail`, addresses of the events.
+    sensitivities ride along; `tail`, addresses of the events; `linear`, the linear solver asked for.
 
     Raises `UnknownNameError` for a name that is no method's, `InputError` where the
     model lacks what the method needs.
@@ -122,9 +148,16 @@ def choose(functions: NativeFunctions, name: str, tolerance: float, columns: boo
     numbers = [_NUMBERS.get(first.name, BY_ADDRESS), -1]
     if partner is not None:
         numbers[1] = _NUMBERS.get(partner.name, BY_PARTNER)
+    plans: list[Plan | None] = []
+    for method in (first, partner):
+        wanted = linear if partner is None or method is partner else "auto"
+        found = (functions, None) if method is None else linear_algebra(method, functions, wanted)
+        functions = found[0]
+        plans.append(found[1])
     head = np.zeros(abi.HEAD, np.int64)
     head[abi.F], head[abi.JAC], head[abi.DFDT] = functions.f, functions.jac, functions.dfdt
     head[abi.FJP], head[abi.DJP], head[abi.STEP] = functions.fjp, functions.djp, functions.tsit5
+    head[abi.JAC_VALUES], head[abi.JVP] = functions.jac_values, functions.jvp
     head[abi.ROOTS], head[abi.EVENT_TIMES] = functions.roots, functions.event_times
     head[abi.CLOCK : abi.CLOCK + len(WATCHED)] = WATCHED
     blocks = []
@@ -134,7 +167,7 @@ def choose(functions: NativeFunctions, name: str, tolerance: float, columns: boo
         else:
             assert method.load is not None
             head[abi.METHOD + which] = method.load()
-            blocks.append(memory(method, functions))
+            blocks.append(memory(method, functions, plans[which]))
             blocks[-1][0][abi.WANT_STIFF] = partner is not None
     external = any(number >= BY_ADDRESS for number in numbers)
     options = np.zeros(N_OPTIONS, np.int64)
@@ -155,4 +188,6 @@ def choose(functions: NativeFunctions, name: str, tolerance: float, columns: boo
         np.concatenate([block[0] for block in blocks]) if external else np.empty(0, np.int64),
         np.concatenate([block[1] for block in blocks]),
         np.concatenate([block[2] for block in blocks]),
+        tuple(plan.describe for plan in plans if plan is not None),
+        functions,
     )

@@ -150,17 +150,17 @@ class Integrator:
         self._size_p = functions.n_params + functions.n_weights
         self._choices: dict[Any, Choice] = {}
 
-    def choice(self, method: str, rtol: Any = 1e-6, columns: bool = False) -> Choice:
+    def choice(self, method: str, rtol: Any = 1e-6, columns: bool = False, linear_solver: str = "auto") -> Choice:
         """What runs for a method's name, with or without sensitivities; made once."""
         tolerance = 0.0
         if method == "auto":
             tolerance = rtol if type(rtol) is float else float(np.min(rtol))
-        key = (method, columns, tolerance)
+        key = (method, columns, tolerance, linear_solver)
         found = self._choices.get(key)
         if found is None:
             if len(self._choices) > 100:  # "auto" asked for with ever new tolerances
                 self._choices.clear()
-            found = self._choices[key] = choose(self.functions, method, tolerance, columns, self._tail)
+            found = self._choices[key] = choose(self.functions, method, tolerance, columns, self._tail, linear_solver)
         return found
 
     def run(self, u0: Floats, p: Floats, t0: float, t1: float, **options: Any) -> Trajectory:
@@ -211,6 +211,7 @@ class Integrator:
         positive: Sequence[int] = (),
         controller: Controller | None = None,
         watcher: Watcher | None = None,
+        linear_solver: str = "auto",
     ) -> tuple[Any, ...]:
         """What `run` calls the kernel with, checked.
 
@@ -224,7 +225,7 @@ class Integrator:
         p = vector(p, self._size_p, "p")
         m = columns.size
         flat = EMPTY
-        choice = self.choice("tsit5" if record and method == "auto" else method, rtol, m > 0)
+        choice = self.choice("tsit5" if record and method == "auto" else method, rtol, m > 0, linear_solver)
         if m:
             flat = self._check_columns(np.ascontiguousarray(s0, dtype=np.float64).reshape(-1), columns, choice)
         if record and (functions.events or choice.method is not TSIT5):

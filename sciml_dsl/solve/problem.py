@@ -8,10 +8,15 @@ table "Graph -> native" in docs/design.md.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from .methods.tableau import Tableau
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,10 @@ class NativeFunctions:
     affect: tuple[int, ...] = ()
     affect_jac: tuple[int, ...] = ()
     events: tuple[EventInfo, ...] = ()
+    extend: Callable[[str], NativeFunctions] | None = field(default=None, repr=False, compare=False)
+    """Compiles a further part ("sparse", "forward" or "adjoint") and gives all functions with it."""
+    own_step: Callable[[Tableau], tuple[int, int]] | None = field(default=None, repr=False, compare=False)
+    """Compiles a whole step of an explicit method and its interpolant, (0, 0) where that does not pay."""
     keepalive: object = field(default=None, repr=False, compare=False)
 
     @property

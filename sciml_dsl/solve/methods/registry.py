@@ -81,7 +81,8 @@ class Method:
     work_size, iwork_size : doubles and integers the method needs for n states, besides tolerances,
         new state, interpolant and linear algebra.
     fill : writes what is constant into them, `fill(own doubles, own integers, n)`, once for each model.
-    needs_jacobian : the model must have one.
+    needs_jacobian : the model must have one; the method uses the linear algebra of `solve.linear`.
+    complex_factors : it also factorises complex matrices.
     mass : mass matrices are possible.
     start_order : order with which it begins (methods of variable order).
     stiff_at : |h lambda| from which an explicit method may be held back by stability.
@@ -100,6 +101,7 @@ class Method:
     iwork_size: Callable[[int], int] = lambda n: 0
     fill: Callable[[Floats, Indices, int], None] | None = None
     needs_jacobian: bool = False
+    complex_factors: bool = False
     mass: bool = False
     start_order: int = 0
     stiff_at: float = float("inf")
