@@ -64,15 +64,25 @@ def matrix(rows: Sequence[Sequence[float]]) -> np.ndarray:
     return out
 
 
-def defects(a: np.ndarray, b: Sequence[float], order: int, theta: float = 1.0) -> dict[int, float]:
-    """For each order up to `order` the largest residual of sum_i b_i Phi_i = theta**k / gamma."""
+def defects(
+    a: np.ndarray, b: Sequence[float], order: int, theta: float = 1.0, scale: Sequence[float] | None = None
+) -> dict[int, float]:
+    """For each order up to `order` the largest residual of sum_i b_i Phi_i = theta**k / gamma.
+
+    Residuals count relative to the sum with all coefficients made positive, so coefficients
+    rounded to doubles leave some 1e-16; `scale`, how large b is so, where it is itself a sum.
+    """
     known: dict[Tree, np.ndarray] = {}
+    sizes: dict[Tree, np.ndarray] = {}
     b_row = np.zeros(len(a), dtype=a.dtype)
     b_row[: len(b)] = b
+    b_size = abs(b_row) if scale is None else np.array(scale)
     worst = {}
     for k in range(1, order + 1):
         exact = a.dtype.type(theta) ** k
         worst[k] = max(
-            abs(float(b_row.dot(weights(tree, a, known)) - exact / density(tree))) for tree in trees(k)
-        )  # fmt: skip
+            abs(float(b_row.dot(weights(tree, a, known)) - exact / density(tree)))
+            / float(1 + b_size.dot(weights(tree, abs(a), sizes)))
+            for tree in trees(k)
+        )
     return worst

@@ -10,6 +10,9 @@ from order_conditions import defects, matrix, trees
 from sciml_dsl.solve.methods import registry
 from sciml_dsl.solve.methods.registry import METHODS
 
+ROUNDING = 2e-15
+INTERPOLANT_ORDERS = {"bs3": 3, "vern7": 6, "dop853": 7, "vern9": 9}
+EMBEDDED = {"dop853": [(METHODS["dop853"].tableau().e, 5), ((), 3)]}  # its two estimates
 TABLEAUX = [m for m in METHODS.values() if m.tableau is not None]
 
 
@@ -21,14 +24,16 @@ def test_trees_are_counted_right():
 def test_order_conditions_hold_to_machine_precision(method):
     tableau = method.tableau()
     a = matrix(tableau.rows)
-    assert np.allclose(a.sum(axis=1), (*tableau.c, *tableau.extra_c), rtol=0, atol=1e-14)
-    worst = defects(a, tableau.b, method.order + 1)
-    assert max(worst[k] for k in range(1, method.order + 1)) < 1e-14
-    assert worst[method.order + 1] > 1e-9  # the order is not higher than said
-    embedded = np.array(tableau.b) - np.array(tableau.e)
-    worst = defects(a, embedded, method.error_order + 1)
-    assert max(worst[k] for k in range(1, method.error_order + 1)) < 1e-14
-    assert worst[method.error_order + 1] > 1e-9
+    assert np.allclose(a.sum(axis=1), (*tableau.c, *tableau.extra_c), rtol=0, atol=5e-14)
+    worst = defects(a, tableau.b, min(method.order + 1, 9))
+    assert max(worst[k] for k in range(1, method.order + 1)) < ROUNDING
+    if method.order < 9:  # of order ten there are 719 more
+        assert worst[method.order + 1] > 1e-12  # the order is not higher than said
+    for weights, order in EMBEDDED.get(method.name, [(tableau.e, method.error_order)]):
+        embedded = np.array(tableau.b) - np.array(weights if weights else tableau.e2)
+        worst = defects(a, embedded, order + 1)
+        assert max(worst[k] for k in range(1, order + 1)) < ROUNDING
+        assert worst[order + 1] > 1e-12
 
 
 @pytest.mark.parametrize("method", TABLEAUX, ids=lambda m: m.name)
@@ -36,10 +41,14 @@ def test_order_conditions_hold_to_machine_precision(method):
 def test_interpolants_satisfy_their_order_conditions(method, theta):
     tableau = method.tableau()
     order = INTERPOLANT_ORDERS[method.name]
-    b = [sum(c * theta ** (q + 1) for q, c in enumerate(row)) for row in tableau.interpolant]
-    worst = defects(matrix(tableau.rows), b, order + 1, theta)
-    assert max(worst[k] for k in range(1, order + 1)) < 2e-13
-    assert worst[order + 1] > 1e-10
+    powers = [theta ** (q + 1) for q in range(tableau.degree)]
+    b = [float(np.dot(row, powers[: len(row)])) for row in tableau.interpolant]
+    size = [float(np.dot(np.abs(row), powers[: len(row)])) for row in tableau.interpolant]
+    worst = defects(matrix(tableau.rows), b, min(order + 1, 9), theta, size)
+    assert max(worst[k] for k in range(1, order + 1)) < ROUNDING
+    assert order == 9 or worst[order + 1] > 1e-12
+    if method.name == "vern7":  # as published, the conditions of order seven hold to eight digits
+        assert worst[7] < 1e-8
 
 
 @pytest.mark.parametrize("method", TABLEAUX, ids=lambda m: m.name)
@@ -47,12 +56,11 @@ def test_interpolants_join_the_steps_smoothly(method):
     tableau = method.tableau()
     ends = np.zeros(tableau.total)
     ends[: len(tableau.b)] = tableau.b
-    assert np.allclose([sum(row) for row in tableau.interpolant], ends, rtol=0, atol=2e-13)
+    largest = max(abs(c) for row in tableau.interpolant for c in row)
+    assert np.allclose([sum(row) for row in tableau.interpolant], ends, rtol=0, atol=1e-15 * largest)
     slopes = np.array([row[0] for row in tableau.interpolant])  # at theta = 0 the slope is the first stage
     assert np.allclose(slopes, np.eye(tableau.total)[0], rtol=0, atol=1e-14)
 
-
-INTERPOLANT_ORDERS = {"bs3": 3}
 
 ORBIT = """
     x'' = -x/(x^2 + y^2)^1.5

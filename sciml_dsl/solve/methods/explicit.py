@@ -16,7 +16,7 @@ from numba import carray, cfunc
 from ..call import call_along_at, call_at
 from ..compiled import METHOD_SIGNATURE, inner, source_digest
 from . import abi
-from .tableau import DEGREE, EXTRA, FSAL, PAIR, READY, SECOND_ERROR, STAGES
+from .tableau import DEGREE, DENSE_MADE, EXTRA, LAST, PAIR, READY, SECOND_ERROR, STAGES
 
 _T, _H, _ERROR, _FACTOR, _STIFF = abi.T, abi.H, abi.ERROR, abi.FACTOR, abi.STIFF
 _ANY = (1 << 40,)  # arrays from pointers: their length is known elsewhere
@@ -99,13 +99,12 @@ def _build(version: int) -> Any:
             return
 
         if task == abi.ACCEPT:
-            if iwork_[iown + FSAL] != 0:
-                last = k + (stages - 1) * n
+            last = iwork_[iown + LAST]
+            iwork_[iown + READY] = 0
+            if last >= 0 and (last < stages or iwork_[iown + DENSE_MADE] != 0):
                 for i in range(n):
-                    work[slope + i] = work[last + i]
+                    work[slope + i] = work[k + last * n + i]
                 iwork_[iown + READY] = 1
-            else:
-                iwork_[iown + READY] = 0
             return
 
         if task == abi.ATTEMPT:
@@ -114,6 +113,7 @@ def _build(version: int) -> Any:
                 ints_[abi.COUNT_F] += 1
                 iwork_[iown + READY] = 1
             work[own] = h
+            iwork_[iown + DENSE_MADE] = 0
             ints_[abi.COUNT_F] += stages - 1
             reals_[_FACTOR] = 0.0
             if fn_[abi.FUSED] != 0:
@@ -144,6 +144,7 @@ def _build(version: int) -> Any:
         if task == abi.DENSE:
             poly = ints_[abi.AT_POLY]
             ints_[abi.COUNT_F] += total - stages
+            iwork_[iown + DENSE_MADE] = 1
             if fn_[abi.FUSED_DENSE] != 0:
                 call_along_at(fn_[abi.FUSED_DENSE], t, u, 0, p, work, own, work, poly)
                 return
@@ -161,6 +162,12 @@ def _build(version: int) -> Any:
                     if weight != 0.0:
                         for i in range(n):
                             work[place + i] += weight * work[k + j * n + i]
+            # Large coefficients cancel at theta = 1; what rounding leaves there goes to the highest power.
+            for i in range(n):
+                total_at_end = work[poly + i]
+                for q in range(1, degree + 1):
+                    total_at_end += work[poly + q * n + i]
+                work[poly + degree * n + i] += work[at_new + i] - total_at_end
 
     return method
 

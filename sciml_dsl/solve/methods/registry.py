@@ -11,6 +11,7 @@ import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from math import inf
 from typing import TYPE_CHECKING, Literal
 
 from ...errors import UnknownNameError, suggest
@@ -104,7 +105,7 @@ class Method:
     complex_factors: bool = False
     mass: bool = False
     start_order: int = 0
-    stiff_at: float = float("inf")
+    stiff_at: float = inf
     tableau: Callable[[], Tableau] | None = None
 
     @property
@@ -132,7 +133,7 @@ def _tableau(module: str) -> Callable[[], Tableau]:
     return load
 
 
-def _explicit(module: str, label: str, order: int, error_order: int, degree: int, stiff_at: float) -> Method:
+def _explicit(module: str, label: str, order: int, error_order: int, degree: int, stiff_at: float = inf) -> Method:
     """A method that is nothing but a tableau, in the module of its name."""
 
     @cache
@@ -163,8 +164,11 @@ RODAS5P = Method("rodas5p", "Rodas5P", 5, 4, 4, "implicit", integral(4), needs_j
 METHODS: dict[str, Method] = {
     method.name: method
     for method in (
-        _explicit("bs3", "BS3", 3, 2, 3, 1.5),
+        _explicit("bs3", "BS3", 3, 2, 3),
         TSIT5,
+        _explicit("vern7", "Vern7", 7, 6, 7, 2.5),
+        _explicit("dop853", "DOP853", 8, 7, 7, 3.5),
+        _explicit("vern9", "Vern9", 9, 8, 9, 2.5),
         RODAS5P,
     )
 }

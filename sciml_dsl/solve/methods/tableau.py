@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 Row = tuple[float, ...]
 
 # A method's own integers.
-STAGES, EXTRA, DEGREE, FSAL, SECOND_ERROR, PAIR, READY, N_OWN = range(8)
+STAGES, EXTRA, DEGREE, LAST, SECOND_ERROR, PAIR, READY, DENSE_MADE, N_OWN = range(9)
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,16 @@ class Tableau:
         return max(map(len, self.interpolant))
 
     @property
+    def last(self) -> int:
+        """The stage that is f(t + h, new state), -1 if none; one of the interpolant's only where that was made."""
+        if self.fsal:
+            return self.stages - 1
+        weights = (*self.b, *(0.0,) * len(self.extra_a))
+        if self.extra_a and all(x == y for x, y in zip(self.extra_a[0], weights, strict=False)):
+            return self.stages
+        return -1
+
+    @property
     def rows(self) -> tuple[Row, ...]:
         """A of all stages."""
         return ((), *self.a, *self.extra_a)
@@ -95,5 +105,5 @@ class Tableau:
         for i, row in enumerate(self.interpolant):
             work[at + i * self.degree : at + i * self.degree + len(row)] = row
         iwork[STAGES], iwork[EXTRA], iwork[DEGREE] = stages, len(self.extra_c), self.degree
-        iwork[FSAL], iwork[SECOND_ERROR] = self.fsal, bool(self.e2)
+        iwork[LAST], iwork[SECOND_ERROR] = self.last, bool(self.e2)
         iwork[PAIR] = -1 if self.pair is None else self.pair[0] * 64 + self.pair[1]
