@@ -14,6 +14,7 @@ import sciml_dsl as sd
 from sciml_dsl.codegen.native import functions
 from sciml_dsl.sensitivity.discrete import reverse, reverse_fused
 from sciml_dsl.solve.integrate import Integrator
+from sciml_dsl.solve.methods.registry import METHODS
 
 MODELS = {
     "lotka_volterra": "x' = a*x - b*x*y; y' = -c*y + d*x*y; x(0) = 1; y(0) = 1; param a = 1.5, b = 1, c = 3, d = 1",
@@ -48,9 +49,28 @@ def test_fused_and_stagewise_steps_agree(text, backwards):
     assert fast == pytest.approx(slow, rel=1e-9, abs=1e-10)
 
 
+@pytest.mark.parametrize("method", ["bs3", "vern7", "dop853", "vern9"])
+@pytest.mark.parametrize("text", MODELS.values(), ids=MODELS)
+def test_whole_steps_of_any_tableau_agree_with_the_stagewise_ones(text, method):
+    m = sd.model(text)
+    native = functions(m)
+    assert all(native.own_step(METHODS[method].tableau()))
+    p = np.array([q.default for q in m.spec.parameters])
+    start = m.solve((0, 1)).u[0]
+    runs = [
+        Integrator(f).run(start, p, 0.0, 3.0, method=method, rtol=1e-6, atol=1e-8, saveat=np.linspace(0, 3, 23))
+        for f in (native, replace(native, own_step=None))
+    ]
+    assert runs[0].ok and len(runs[0].u) == 23
+    assert runs[0].counts[:2].tolist() == runs[1].counts[:2].tolist()
+    assert runs[0].counts[2] == runs[1].counts[2]  # evaluations
+    assert runs[0].u == pytest.approx(runs[1].u, rel=1e-8, abs=1e-8)
+
+
 def test_large_models_and_networks_go_stage_by_stage():
     chain = "; ".join(f"x{i}' = x{(i + 1) % 30} - x{i}; x{i}(0) = {i}" for i in range(30))
     assert not functions(sd.model(chain)).tsit5
+    assert functions(sd.model(chain)).own_step(METHODS["vern7"].tableau()) == (0, 0)
     assert not functions(sd.model("x' = NN(x); x(0) = 1")).tsit5
 
 

@@ -21,6 +21,7 @@ from .llvm import Module
 
 if TYPE_CHECKING:
     from ..model.model import Model
+    from ..solve.methods.tableau import Tableau
 
 
 def functions(model: Model, *, forward: bool = False, adjoint: bool = False, sparse: bool = False) -> NativeFunctions:
@@ -70,6 +71,7 @@ def compile_system(
         base,
         keepalive=tuple(parts),
         extend=lambda part: compile_system(system, **(made | {part: True})),
+        own_step=lambda tableau: _own_step(system, tableau),
         **extra,  # type: ignore[arg-type]
     )
     memory[key] = result
@@ -100,6 +102,22 @@ def _part(system: System, name: str, build: Callable[[System, Module], list[str]
                 addresses[stem] = tuple(code.address(n) for n in numbered)
         found = memory[name] = (code, addresses)
     return found  # type: ignore[return-value]
+
+
+def _own_step(system: System, tableau: Tableau) -> tuple[int, int]:
+    """Addresses of a whole step of an explicit method and of its interpolant; (0, 0) where that does not pay."""
+    if not fused.fits_whole(system, tableau):
+        return 0, 0
+
+    def build(system: System, module: Module) -> list[str]:
+        nodes = fused.whole_step(system, tableau)
+        module.add_function("step", _row(nodes), len(nodes), seeds=True)
+        coefficients, extra = fused.whole_interpolant(system, tableau)
+        module.add_function("interpolant", _row(coefficients + extra), len(coefficients) + len(extra), seeds=True)
+        return ["step", "interpolant"]
+
+    addresses = _part(system, f"step {tableau.digest}", build)[1]
+    return addresses["step"], addresses["interpolant"]  # type: ignore[return-value]
 
 
 def _base(system: System) -> NativeFunctions:

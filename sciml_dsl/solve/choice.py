@@ -77,7 +77,7 @@ def memory(method: Method, functions: NativeFunctions, plan: Plan | None) -> tup
     n = functions.n
     ints = np.zeros(abi.N_INTS, np.int64)
     ints[abi.N], ints[abi.N_PARAMS], ints[abi.DEGREE] = n, functions.n_params, method.degree
-    places = np.cumsum([0, n, n, n, (method.degree + 1) * n, method.work_size(n)])
+    places = np.cumsum([0, n, n, n, (method.degree + 2) * n, method.work_size(n)])  # one row of the interpolant spare
     ints[abi.AT_RTOL], ints[abi.AT_ATOL], ints[abi.AT_NEW], ints[abi.AT_POLY], ints[abi.AT_OWN] = places[:5]
     ints[abi.AT_LIN] = places[5]
     ints[abi.AT_ILIN] = method.iwork_size(n)
@@ -169,6 +169,8 @@ def choose(
             head[abi.METHOD + which] = method.load()
             blocks.append(memory(method, functions, plans[which]))
             blocks[-1][0][abi.WANT_STIFF] = partner is not None
+            if method.tableau is not None and functions.own_step is not None:
+                head[abi.FUSED], head[abi.FUSED_DENSE] = functions.own_step(method.tableau())
     external = any(number >= BY_ADDRESS for number in numbers)
     options = np.zeros(N_OPTIONS, np.int64)
     options[FIRST_METHOD], options[OTHER_METHOD], options[N_PARAMS] = *numbers, functions.n_params

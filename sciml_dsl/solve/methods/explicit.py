@@ -146,7 +146,11 @@ def _build(version: int) -> Any:
             ints_[abi.COUNT_F] += total - stages
             iwork_[iown + DENSE_MADE] = 1
             if fn_[abi.FUSED_DENSE] != 0:
+                # what it writes behind the coefficients is the stage f(t + h, new state), the next step's first
                 call_along_at(fn_[abi.FUSED_DENSE], t, u, 0, p, work, own, work, poly)
+                if iwork_[iown + LAST] == stages:
+                    for i in range(n):
+                        work[k + stages * n + i] = work[poly + (degree + 1) * n + i]
                 return
             for s in range(stages, total):
                 stage_argument(work, u, n, h, rows + s * total, s, k, g)

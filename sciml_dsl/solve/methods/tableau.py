@@ -67,6 +67,11 @@ class Tableau:
         return max(map(len, self.interpolant))
 
     @property
+    def digest(self) -> int:
+        """A number that tells tableaux apart."""
+        return hash((self.a, self.b, self.e))
+
+    @property
     def last(self) -> int:
         """The stage that is f(t + h, new state), -1 if none; one of the interpolant's only where that was made."""
         if self.fsal:
