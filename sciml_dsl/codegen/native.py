@@ -63,8 +63,7 @@ def compile_system(
         parts.append(code)
     if sparse:
         code, more = _part(system, "sparse", _sparse)
-        indptr, indices = system.jacobian_pattern
-        extra |= more | {"jac_indptr": indptr, "jac_indices": indices}
+        extra |= more
         parts.append(code)
     made = {"forward": forward, "adjoint": adjoint, "sparse": sparse}
     result = replace(
@@ -122,7 +121,10 @@ def _own_step(system: System, tableau: Tableau) -> tuple[int, int]:
 
 def _base(system: System) -> NativeFunctions:
     code, addresses = _part(system, "solve", _solve)
+    indptr, indices = system.jacobian_pattern
     return NativeFunctions(
+        jac_indptr=indptr,
+        jac_indices=indices,
         n=system.n,
         n_params=system.n_params,
         n_weights=system.n_weights,

@@ -158,4 +158,3 @@ RULES: dict[str, Rule] = {
     "and": _and,
     "or": _or,
 }
-

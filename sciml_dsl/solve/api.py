@@ -58,7 +58,8 @@ def solve(
         parameters: the solution then has `sensitivities` (T, n, m).  Exact derivatives of
         the steps taken; step sizes are controlled by the states alone.
     weights : flat weights by network name, in place of the model's.
-    linear_solver : of implicit methods: "dense", "banded", "sparse", "krylov", or "auto" by size and sparsity.
+    linear_solver : of implicit methods: "dense", "banded", "sparse" or "krylov"; "auto" chooses
+        from the number of states and the pattern of the Jacobian.
 
     Returns
     -------

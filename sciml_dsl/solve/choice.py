@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from .linear.plan import SMALL, Plan, plan_for
 from .methods import abi, registry
 from .methods.registry import Controller, Method
 from .problem import NativeFunctions
@@ -32,13 +33,11 @@ from .slots import (
 )
 from .watching import WATCHED, first_look
 
-if TYPE_CHECKING:
-    from .linear.plan import Plan
-
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
-DENSE_LIMIT = 2000  # more states than this and "auto" stays explicit: dense factors would not fit the work
+WITHIN_LOOP = 48
+"""States from which Rodas5P with dense matrices is called by address, where LAPACK factorises."""
 _NUMBERS = {"tsit5": TSIT5, "rodas5p": RODAS5P}
 
 
@@ -64,12 +63,12 @@ class Choice:
         return names[0], names[1]
 
 
-def control_row(method: Method, controller: Controller | None = None) -> Floats:
+def control_row(method: Method, controller: Controller | None = None, worthwhile: float = 0.0) -> Floats:
     """The constants of a method's step size control, in the order of methods/abi.py."""
     c = controller or method.controller
     exponent = 1.0 / (method.error_order + 1)
     start = 1.0 / ((method.start_order or method.order) + 1)
-    return np.array((c.beta1, c.beta2, c.beta3, np.log(c.safety), c.grow, exponent, start, method.stiff_at))
+    return np.array((c.beta1, c.beta2, c.beta3, np.log(c.safety), c.grow, exponent, start, method.stiff_at, worthwhile))
 
 
 def memory(method: Method, functions: NativeFunctions, plan: Plan | None) -> tuple[Indices, Floats, Indices]:
@@ -91,29 +90,47 @@ def memory(method: Method, functions: NativeFunctions, plan: Plan | None) -> tup
     return ints, work, iwork
 
 
-def linear_algebra(method: Method, functions: NativeFunctions, requested: str) -> tuple[NativeFunctions, Plan | None]:
-    """What a method needs to solve linear systems: functions with the sparse Jacobian, and the plan."""
-    if not method.needs_jacobian or method.load is None:
-        if requested != "auto":
-            raise InputError(
-                f'linear_solver="{requested}" is for implicit methods by name; "{method.name}" does not take it'
-            )
-        return functions, None
-    from .linear.plan import SMALL, plan_for
+def linear_algebra(
+    method: Method, functions: NativeFunctions, requested: str, columns: bool
+) -> tuple[Method, NativeFunctions, Plan | None]:
+    """A method, the functions and the plan with which it solves linear systems.
 
-    if functions.extend is not None and not functions.jac_values and (functions.n > SMALL or requested != "auto"):
+    Rodas5P is the one the loop contains (no plan) where dense matrices of moderate size are
+    best and where sensitivities ride along, and called by address elsewhere.
+    """
+    if not method.needs_jacobian:
+        return method, functions, None
+    inside = method is registry.RODAS5P
+    if inside and columns and requested not in ("auto", "dense"):
+        raise InputError(f'sensitivities are carried with dense matrices, not with linear_solver="{requested}"')
+    if inside and (columns or (functions.n <= SMALL and requested == "auto")):
+        return method, functions, None
+    plan = plan_for(functions, requested=requested, complex_too=method.complex_factors)
+    if inside and plan.name == "dense" and functions.n < WITHIN_LOOP:
+        return method, functions, None
+    if functions.extend is not None and not functions.jac_values and (plan.name != "dense" or not functions.jac):
         functions = functions.extend("sparse")
-    return functions, plan_for(functions, requested=requested, complex_too=method.complex_factors)
+    return registry.LARGE_RODAS5P if inside else method, functions, plan
+
+
+def has_jacobian(functions: NativeFunctions) -> bool:
+    """Whether there is a Jacobian, or there will be one when it is asked for."""
+    return functions.jac != 0 or functions.jac_values != 0 or functions.extend is not None
+
+
+def _worthwhile(n: int, plan: Plan | None) -> float:
+    """How much longer implicit steps must be to pay: about what one costs in explicit ones."""
+    return 3.0 + 0.1 * (n if plan is None or plan.name == "dense" else min(n, WITHIN_LOOP))
 
 
 def pair(functions: NativeFunctions, name: str, tolerance: float, columns: bool) -> tuple[Method, Method | None]:
     """The method of a name, and for "auto" the one it changes to."""
     if isinstance(name, str) and name.lower() == "auto":
-        if functions.jac == 0 or functions.n > DENSE_LIMIT:
+        if not has_jacobian(functions):
             return registry.TSIT5, None
         return registry.TSIT5, registry.RODAS5P
     method = registry.method(name)
-    if method.needs_jacobian and functions.jac == 0:
+    if method.needs_jacobian and not has_jacobian(functions):
         raise InputError(f'method "{method.name}" needs the Jacobian of the model; use method="tsit5"')
     if columns and method.name not in _NUMBERS:
         raise InputError(
@@ -145,15 +162,15 @@ def choose(
     model lacks what the method needs.
     """
     first, partner = pair(functions, name, tolerance, columns)
-    numbers = [_NUMBERS.get(first.name, BY_ADDRESS), -1]
+    plans: list[Plan | None] = [None, None]
+    first, functions, plans[0] = linear_algebra(first, functions, linear, columns)
     if partner is not None:
-        numbers[1] = _NUMBERS.get(partner.name, BY_PARTNER)
-    plans: list[Plan | None] = []
-    for method in (first, partner):
-        wanted = linear if partner is None or method is partner else "auto"
-        found = (functions, None) if method is None else linear_algebra(method, functions, wanted)
-        functions = found[0]
-        plans.append(found[1])
+        partner, functions, plans[1] = linear_algebra(partner, functions, linear, columns)
+    if linear != "auto" and not any(m is not None and m.needs_jacobian for m in (first, partner)):
+        raise InputError(f'linear_solver="{linear}" is for implicit methods; "{first.name}" solves no linear systems')
+    numbers = [_NUMBERS[first.name] if first.load is None else BY_ADDRESS, -1]
+    if partner is not None:
+        numbers[1] = _NUMBERS[partner.name] if partner.load is None else BY_PARTNER
     head = np.zeros(abi.HEAD, np.int64)
     head[abi.F], head[abi.JAC], head[abi.DFDT] = functions.f, functions.jac, functions.dfdt
     head[abi.FJP], head[abi.DJP], head[abi.STEP] = functions.fjp, functions.djp, functions.tsit5
@@ -178,9 +195,9 @@ def choose(
     options[PARTNER_WORK], options[PARTNER_IWORK] = blocks[0][1].size, blocks[0][2].size
     options[WATCH] = first_look(functions.n)
     rows: list[Any] = [np.zeros(abi.N_CONTROL)] * 4
-    for method, number in zip((first, partner), numbers, strict=True):
+    for method, number, plan in zip((first, partner), numbers, plans, strict=True):
         if method is not None:
-            rows[number] = control_row(method)
+            rows[number] = control_row(method, None, _worthwhile(functions.n, plan))
     return Choice(
         first,
         partner,

@@ -37,6 +37,7 @@ _METHOD_SOURCES = ("call", "compiled")
 _LOOP_SOURCES = (
     "call", "compiled", "control", "dense", "events", "forward", "kernel", "linear/dense", "loop", "slots", "status",
     "stiffness", "storage", "methods/abi", "methods/tsit5", "methods/tsit5_tableau", "methods/rodas5p",
+    "methods/rodas5p_tableau",
 )  # fmt: skip
 
 

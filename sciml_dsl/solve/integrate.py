@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError, SolveInterrupted
 from .choice import Choice, choose, control_row
-from .methods.abi import N_CONTROL
+from .methods.abi import GROW, N_CONTROL
 from .methods.registry import RODAS5P, TSIT5, Controller
 from .problem import NativeFunctions
 from .slots import (
@@ -36,7 +36,6 @@ from .watching import Watcher, raise_caught
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
-DENSE_LIMIT = 2000  # more states than this and "auto" stays explicit: dense factors would not fit the work
 _KINDS = {"when": 0, "at": 1, "every": 2}
 EMPTY: Floats = np.empty(0)
 AT_OPTIONS, AT_U0 = 2, 4  # places among the kernel's arguments; p follows u0
@@ -263,7 +262,8 @@ class Integrator:
         if controller is not None:
             for number in (options[FIRST_METHOD], options[OTHER_METHOD]):
                 if number >= 0:
-                    times[N_TIMES + number * N_CONTROL :][: N_CONTROL - 3] = control_row(choice.method, controller)[:-3]
+                    row = times[N_TIMES + number * N_CONTROL :]
+                    row[: GROW + 1] = control_row(choice.method, controller)[: GROW + 1]
         if len(positive):
             options[N_POSITIVE] = len(positive)
             options = np.concatenate((options, np.asarray(positive, np.int64)))

@@ -55,6 +55,7 @@ from .methods.abi import (
     STEP,
     STIFF,
     STIFF_AT,
+    WORTHWHILE,
     F,
 )
 from .slots import (
@@ -120,7 +121,6 @@ from .stiffness import (
     TRIAL_STEPS,
     difference_eigenvalue,
     dominant_eigenvalue,
-    worthwhile,
 )
 from .storage import Columns, Events, Explicit, External, Implicit, Output, Problem, put_row, put_step
 
@@ -501,7 +501,7 @@ def advance(
             else:
                 calm_count = 0
             if trial > 0:
-                trial = 0 if abs(h) * factor > h_explicit * worthwhile(n) else trial - 1
+                trial = 0 if abs(h) * factor > h_explicit * control[method, WORTHWHILE] else trial - 1
                 switch = switch or trial == 1
         if method >= BY_ADDRESS and ereals[method - BY_ADDRESS, FACTOR] > 0.0:
             factor = ereals[method - BY_ADDRESS, FACTOR]

@@ -69,9 +69,9 @@ class NativeFunctions:
     tsit5_vjp: int = 0  # its reverse sweep
     switches: int = 0  # times at which the right-hand side may jump
     n_switches: int = 0
-    jac_values: int = 0  # df/du in CSR order; this and what follows belong to the part "sparse"
-    jac_indptr: NDArray[np.int64] | None = field(default=None, repr=False, compare=False)
+    jac_indptr: NDArray[np.int64] | None = field(default=None, repr=False, compare=False)  # pattern of df/du in CSR
     jac_indices: NDArray[np.int64] | None = field(default=None, repr=False, compare=False)
+    jac_values: int = 0  # its values in that order, and `jvp`: the part "sparse"
     jvp: int = 0
     affect: tuple[int, ...] = ()
     affect_jac: tuple[int, ...] = ()

@@ -27,12 +27,6 @@ TRIAL_STEPS = 6
 PATIENCE_LIMIT = 1000
 
 
-@inner()
-def worthwhile(n: int) -> float:
-    """How much longer implicit steps must be to pay: about what one costs in explicit ones."""
-    return 3.0 + 0.1 * n
-
-
 @inner("contract")
 def dominant_eigenvalue(jacobian: Any, vector: Any, work: Any) -> float:
     """Modulus of the dominant eigenvalue by one step of power iteration; `vector` is moved along."""

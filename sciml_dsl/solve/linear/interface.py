@@ -56,6 +56,7 @@ from .layout import (
     DIAGONAL,
     ENTRIES,
     FACTORS,
+    HEAD,
     J_INDICES,
     J_INDPTR,
     JACOBIAN,
@@ -64,6 +65,8 @@ from .layout import (
     PLACES,
     POINT,
     RESTART,
+    ROOM_L,
+    ROOM_U,
     ROWS,
     SPARSE_LU,
     VECTOR,
@@ -73,7 +76,7 @@ from .layout import (
     ZGETRF,
     ZGETRS,
 )
-from .sparse import HEAD, ROOM_L, ROOM_U, factorise_sparse, solve_sparse
+from .sparse import factorise_sparse, solve_sparse
 
 
 @inner()

@@ -38,3 +38,13 @@ NAMES = {"dense": DENSE_LU, "banded": BANDED, "sparse": SPARSE_LU, "krylov": KRY
 SLOTS = 24
 
 RESTART = 30  # basis vectors of GMRES before it starts again
+
+# A sparse factorisation: these three numbers, then `pinv`, `stack`, `place`, `mark`, `path` (n each),
+# `lp`, `up` (n + 1 each), `li`, `ui`; its numbers are `x` and the inverse diagonal (n each), `lx`, `ux`.
+HEAD = 3
+KNOWN, ROOM_L, ROOM_U = range(HEAD)
+
+
+def sparse_sizes(n: int, room: int) -> tuple[int, int]:
+    """(numbers, integers) a sparse factorisation with `room` entries in each factor takes."""
+    return 2 * n + 2 * room, HEAD + 5 * n + 2 * (n + 1) + 2 * room

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ...errors import InputError, UnknownNameError, suggest
 from ..problem import NativeFunctions
-from . import layout, sparse
+from . import layout
 
 Indices = NDArray[np.int64]
 
@@ -57,8 +57,10 @@ class Plan:
 
 def plan_for(functions: NativeFunctions, **options: Any) -> Plan:
     """`plan` for compiled functions; what they lack (pattern, products) is taken as unknown."""
-    indptr, indices = (functions.jac_indptr, functions.jac_indices) if functions.jac_values else (None, None)
-    return plan(functions.n, indptr, indices, jvp=functions.jvp != 0, **options)
+    more = functions.extend is not None
+    known = functions.jac_values != 0 or more
+    indptr, indices = (functions.jac_indptr, functions.jac_indices) if known else (None, None)
+    return plan(functions.n, indptr, indices, jvp=functions.jvp != 0 or more, **options)
 
 
 def plan(
@@ -339,9 +341,9 @@ def _sparse(n: int, indptr: Indices, indices: Indices, order: _Order, complex_to
     made.doubles(layout.VECTOR, n)
     full = n * (n - 1) // 2
     room = min(full, 3 * order.fill + 8 * n)
-    numbers, integers = sparse.sizes(n, room, room)
+    numbers, integers = layout.sparse_sizes(n, room)
     head = np.zeros(integers, np.int64)
-    head[sparse.ROOM_L] = head[sparse.ROOM_U] = room
+    head[layout.ROOM_L] = head[layout.ROOM_U] = room
     made.doubles(layout.FACTORS, numbers)
     made.integers(layout.PIVOTS, head)
     if complex_too:

@@ -9,9 +9,7 @@ column.  `refine` repeats only the arithmetic, for the next matrix of the same p
 (T. A. Davis & E. P. Natarajan, KLU, ACM TOMS 37 (2010) 36), and reports a pivot that has
 become small, so that the caller searches again.
 
-Integers of one factorisation, in one array `s`: three numbers (KNOWN, room for L, room for
-U), then `pinv`, `stack`, `place`, `mark`, `path` (n each), `lp`, `up` (n + 1 each), `li`,
-`ui`.  Doubles (or complex numbers) `v`: `x` and the inverse diagonal (n each), `lx`, `ux`.
+Where the factors lie is said in `layout`.
 """
 
 from __future__ import annotations
@@ -19,19 +17,12 @@ from __future__ import annotations
 from typing import Any
 
 from ..compiled import inner
-
-HEAD = 3
-KNOWN, ROOM_L, ROOM_U = range(HEAD)
+from .layout import HEAD, KNOWN, ROOM_L, ROOM_U
 
 PREFERENCE = 1e-2  # the diagonal is the pivot if it has at least this part of the column's largest
 TOLERATED = 1e-4  # with a kept order a pivot may become this small beside its column
 
 SINGULAR, OK, SMALL_PIVOT, NO_ROOM = 0, 1, 2, 3
-
-
-def sizes(n: int, room_l: int, room_u: int) -> tuple[int, int]:
-    """(numbers, integers) one factorisation takes."""
-    return 2 * n + room_l + room_u, HEAD + 5 * n + 2 * (n + 1) + room_l + room_u
 
 
 @inner()

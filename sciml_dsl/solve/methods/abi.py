@@ -96,5 +96,6 @@ HEAD = 21
     EXPONENT,  # of the error of a rejected step
     START_EXPONENT,  # of the first step
     STIFF_AT,  # |h lambda| that may mean "held back by stability"; infinite for implicit methods
-) = range(8)
-N_CONTROL = 8
+    WORTHWHILE,  # how many times longer than the other method's its steps must be to pay
+) = range(9)
+N_CONTROL = 9

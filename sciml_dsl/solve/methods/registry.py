@@ -15,11 +15,13 @@ from math import inf
 from typing import TYPE_CHECKING, Literal
 
 from ...errors import UnknownNameError, suggest
+from .rosenbrock_tableau import N_OWN
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from .rosenbrock_tableau import Tableau as RosenbrockTableau
     from .tableau import Tableau
 
     Floats = NDArray[np.float64]
@@ -158,8 +160,35 @@ def _explicit(module: str, label: str, order: int, error_order: int, degree: int
     )
 
 
+def _rosenbrock(name: str, label: str, order: int, error_order: int, degree: int, module: str = "") -> Method:
+    """A Rosenbrock method, which is a tableau in the module of its name."""
+
+    @cache
+    def tableau() -> RosenbrockTableau:
+        found: RosenbrockTableau = importlib.import_module(f".{module or name}", __package__).TABLEAU
+        return found
+
+    return Method(
+        name,
+        label,
+        order,
+        error_order,
+        degree,
+        "implicit",
+        integral(error_order),
+        load=_from("rosenbrock"),
+        work_size=lambda n: tableau().doubles(n),
+        iwork_size=lambda n: N_OWN,
+        fill=lambda work, iwork, n: tableau().fill(work, iwork, n),
+        needs_jacobian=True,
+        mass=True,
+    )
+
+
 TSIT5 = Method("tsit5", "Tsit5", 5, 4, 4, "explicit", proportional(4), stiff_at=2.0)
 RODAS5P = Method("rodas5p", "Rodas5P", 5, 4, 4, "implicit", integral(4), needs_jacobian=True)
+LARGE_RODAS5P = _rosenbrock("rodas5p", "Rodas5P", 5, 4, 4, "rodas5p_tableau")
+"""The same for larger models and mass matrices: by address, with any linear algebra."""
 
 METHODS: dict[str, Method] = {
     method.name: method
@@ -170,6 +199,8 @@ METHODS: dict[str, Method] = {
         _explicit("dop853", "DOP853", 8, 7, 7, 3.5),
         _explicit("vern9", "Vern9", 9, 8, 9, 2.5),
         RODAS5P,
+        _rosenbrock("rodas4", "Rodas4", 4, 3, 3),
+        _rosenbrock("rosenbrock23", "Rosenbrock23", 2, 2, 2),
     )
 }
 

@@ -1,0 +1,172 @@
+"""Any Rosenbrock method as a method by address: the tableau lies in its memory.
+
+`rosenbrock_tableau.py` says where, and gives the formulas.  J and df/dt are taken once
+for each step; the linear algebra is whatever the model's plan chose (`solve.linear`).
+A diagonal mass matrix with zeros makes the equations without derivative algebraic.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numba import carray, cfunc
+
+from ..call import call_at
+from ..compiled import METHOD_SIGNATURE, inner, source_digest
+from ..linear.interface import evaluate_jacobian, factor, solve
+from . import abi
+from .rosenbrock_tableau import DEGREE, FSAL, HAVE_JACOBIAN, READY, STAGES
+
+_T, _H, _ERROR, _FACTOR = abi.T, abi.H, abi.ERROR, abi.FACTOR
+_ANY = (1 << 40,)  # arrays from pointers: their length is known elsewhere
+
+
+@inner("contract")
+def _combine(work: Any, n: int, row: int, width: int, k: int, out: int) -> None:
+    """`work[out:]` += sum_j work[row + j] * stage j, two stages at a time, zeros of the tableau skipped."""
+    j = 0
+    while j < width:
+        first, second = work[row + j], work[row + j + 1] if j + 1 < width else 0.0
+        a, b = k + j * n, k + min(j + 1, width - 1) * n
+        if first != 0.0 or second != 0.0:
+            for i in range(n):
+                work[out + i] += first * work[a + i] + second * work[b + i]
+        j += 2
+
+
+@inner("contract")
+def _stages(fn: Any, t: float, h: float, u: Any, p: Any, ints: Any, work: Any, iwork: Any, own: int, iown: int) -> bool:
+    """All stages of a step with the factors of W; the last stage's right-hand side goes to the slope at the end."""
+    n, s = ints[abi.N], iwork[iown + STAGES]
+    after, ft, g, k = own + n, own + 2 * n, own + 3 * n, own + 4 * n
+    c = k + s * n + 1
+    d, a, coupling = c + s, c + 4 * s, c + 4 * s + s * s
+    inverse = 1.0 / h
+    mass = ints[abi.AT_MASS] if ints[abi.HAS_MASS] != 0 else -1
+    for stage in range(s):
+        at = k + stage * n
+        if stage == 0:
+            for i in range(n):
+                work[at + i] = work[own + i]
+        else:
+            for i in range(n):
+                work[g + i] = u[i]
+            _combine(work, n, a + stage * s, stage, k, g)
+            for i in range(n):
+                work[at + i] = 0.0
+            _combine(work, n, coupling + stage * s, stage, k, at)
+            call_at(fn[abi.F], t + work[c + stage] * h, work, g, p, work, after)
+            if mass >= 0:
+                for i in range(n):
+                    work[at + i] = work[after + i] + work[mass + i] * work[at + i] * inverse
+            else:
+                for i in range(n):
+                    work[at + i] = work[after + i] + work[at + i] * inverse
+        slope = h * work[d + stage]
+        if fn[abi.DFDT] != 0 and slope != 0.0:
+            for i in range(n):
+                work[at + i] += slope * work[ft + i]
+        if not solve(fn, p, ints, work, iwork, at):
+            return False
+    ints[abi.COUNT_F] += s - 1
+    return True
+
+
+@inner("contract", "reassoc")
+def _error(work: Any, u: Any, n: int, error: int, ints: Any) -> float:
+    """Root mean square of the local error over its tolerance."""
+    new, rtol, atol = ints[abi.AT_NEW], ints[abi.AT_RTOL], ints[abi.AT_ATOL]
+    total = 0.0
+    for i in range(n):
+        e = work[error + i] / (work[atol + i] + work[rtol + i] * max(abs(u[i]), abs(work[new + i])))
+        total += e * e
+    return float(np.sqrt(total / n))
+
+
+@inner("contract")
+def _attempt(fn: Any, t: float, h: float, u: Any, p: Any, ints: Any, work: Any, iwork: Any) -> float:
+    """One step; the error of it, or NaN."""
+    n, own, iown = ints[abi.N], ints[abi.AT_OWN], ints[abi.AT_IOWN]
+    s = iwork[iown + STAGES]
+    after, ft, g, k = own + n, own + 2 * n, own + 3 * n, own + 4 * n
+    gamma = k + s * n
+    b, e = gamma + 1 + 2 * s, gamma + 1 + 3 * s
+    if iwork[iown + READY] == 0:
+        call_at(fn[abi.F], t, u, 0, p, work, own)
+        ints[abi.COUNT_F] += 1
+        iwork[iown + READY] = 1
+    if iwork[iown + HAVE_JACOBIAN] == 0:
+        evaluate_jacobian(fn, t, u, 0, p, ints, work, iwork)
+        if fn[abi.DFDT] != 0:
+            call_at(fn[abi.DFDT], t, u, 0, p, work, ft)
+        iwork[iown + HAVE_JACOBIAN] = 1
+    if not factor(1.0 / (h * work[gamma]), 1.0, ints, work, iwork):
+        return float(np.nan)
+    if not _stages(fn, t, h, u, p, ints, work, iwork, own, iown):
+        return float(np.nan)
+    new = ints[abi.AT_NEW]
+    for i in range(n):
+        work[new + i] = u[i]
+        work[g + i] = 0.0
+    _combine(work, n, b, s, k, new)
+    _combine(work, n, e, s, k, g)
+    error = _error(work, u, n, g, ints)
+    if error <= 1.0:
+        if iwork[iown + FSAL] == 0:
+            call_at(fn[abi.F], t + h, work, new, p, work, after)
+            ints[abi.COUNT_F] += 1
+        for i in range(n):  # the slope at the new point must exist too
+            if not np.isfinite(work[after + i]):
+                error = np.nan
+    return float(error)
+
+
+@inner("contract")
+def _interpolant(u: Any, ints: Any, work: Any, iwork: Any) -> None:
+    n, own, iown = ints[abi.N], ints[abi.AT_OWN], ints[abi.AT_IOWN]
+    s, degree = iwork[iown + STAGES], iwork[iown + DEGREE]
+    k = own + 4 * n
+    rows = k + s * n + 1 + 4 * s + 2 * s * s
+    poly = ints[abi.AT_POLY]
+    for i in range(n):
+        work[poly + i] = u[i]
+    for q in range(degree):
+        at = poly + (q + 1) * n
+        for i in range(n):
+            work[at + i] = 0.0
+        for j in range(s):
+            weight = work[rows + j * degree + q]
+            if weight != 0.0:
+                for i in range(n):
+                    work[at + i] += weight * work[k + j * n + i]
+
+
+def _build(version: int) -> Any:
+    @cfunc(METHOD_SIGNATURE, error_model="numpy", cache=True)  # type: ignore[untyped-decorator]
+    def method(task: int, fn_: Any, reals_: Any, ints_: Any, u_: Any, p_: Any, work_: Any, iwork_: Any) -> None:
+        fn, ints, iwork = carray(fn_, _ANY), carray(ints_, _ANY), carray(iwork_, _ANY)
+        u, p, work = carray(u_, _ANY), carray(p_, _ANY), carray(work_, _ANY)
+        n, own = ints[abi.N], ints[abi.AT_OWN]
+        iown = ints[abi.AT_IOWN] + version - version
+        if task == abi.START:
+            iwork[iown + READY] = 0
+            iwork[iown + HAVE_JACOBIAN] = 0
+        elif task == abi.ATTEMPT:
+            reals_[_FACTOR] = 0.0
+            reals_[_ERROR] = _attempt(fn, reals_[_T], reals_[_H], u, p, ints, work, iwork)
+        elif task == abi.ACCEPT:
+            for i in range(n):
+                work[own + i] = work[own + n + i]
+            iwork[iown + HAVE_JACOBIAN] = 0
+        elif task == abi.DENSE:
+            _interpolant(u, ints, work, iwork)
+
+    return method
+
+
+@cache
+def address() -> int:
+    """The compiled method."""
+    return int(_build(source_digest()).address)
