@@ -132,9 +132,6 @@ CASES = [
     ("⟦reaction⟧ S + I --β--> 2 I", sd.ReservedError, "reactions", "write the rates out"),
     ("⟦reaction⟧ ∅ --> S", sd.ReservedError, "reactions", ""),
     ("⟦input⟧ u; x' = u", sd.ReservedError, "inputs", ""),
-    ("⟦u[i]'⟧ = u[i-1] for i in 2..N", sd.ReservedError, "arrays", ""),
-    ("x' = ⟦u⟧[1]", sd.ReservedError, "arrays", ""),
-    ("y = x*i for i in 1⟦.⟧.3", sd.ReservedError, "arrays", ""),
 ]
 
 

@@ -8,11 +8,13 @@ the text.  A model read from Julia's @ode_def is printed in the native form.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from ..errors import UnsupportedError
 from ..language.ast import Binary, Bound, Call, Expr, IfElse, Index, Name, Num, Reduce, Unary
 from ..language.names import INFINITY
-from ..model.spec import Event, ModelSpec, Network, Parameter
+from ..model.expanded import scalar_definitions
+from ..model.spec import Array, Block, Event, ModelSpec, Network, Parameter
 
 _LEVEL = {"or": 1, "and": 2, "+": 5, "-": 5, "*": 6, "/": 6, "^": 8}
 _CONDITIONAL, _NOT, _COMPARISON, _SUM, _PRODUCT, _SIGNED, _POWER, _ATOM = 0, 3, 4, 5, 6, 7, 8, 9
@@ -36,18 +38,12 @@ def emit(spec: ModelSpec) -> str:
     if spec.name != "model":
         blocks.append([f"model {spec.name}"])
     blocks.append(_equations(spec))
-    blocks.append([f"{d.name} = {expression(d.expr)}" for d in spec.definitions])
+    blocks.append(_definitions(spec))
     blocks.append([f"{f.name}({', '.join(f.args)}) = {expression(f.body)}" for f in spec.functions])
-    blocks.append(
-        [
-            f"{state}(0) = {expression(expr)}"
-            for state, expr in zip(spec.states, spec.initial, strict=True)
-            if expr is not None
-        ]
-    )
+    blocks.append(_initial(spec))
     infinity = _infinity(spec) if any(math.isinf(b) for p in spec.parameters for b in (p.lower, p.upper)) else ""
     blocks.append(
-        [_parameter(p, infinity) for p in spec.parameters]
+        _parameters(spec, infinity)
         + [f"const {c.name} = {number(c.value)}" for c in spec.constants]
     )
     blocks.append([_network(net) for net in spec.networks if net.declared])
@@ -156,10 +152,127 @@ def _unsigned(node: Expr, least: int) -> tuple[Expr, int]:
 # ---------------------------------------------------------------- statements
 
 
+def _said(block: Block, name: str, end: str = "") -> str:
+    """`u[i]' = ... for i in 2..N-1`"""
+    subscripts = ", ".join(map(expression, block.subscripts))
+    return f"{name}[{subscripts}]{end} = {expression(block.expr)}{_loops(block)}"
+
+
+def _loops(block: Block) -> str:
+    ranges = ", ".join(f"{r.name} in {r.first}..{r.last}" for r in block.ranges)
+    return f" for {ranges}" if ranges else ""
+
+
+def _starts(spec: ModelSpec, kind: str) -> dict[int, Array]:
+    return {array.start: array for array in spec.arrays if array.kind == kind}
+
+
+def _of(spec: ModelSpec, array: str, kind: str) -> list[Block]:
+    return [block for block in spec.blocks if block.array == array and block.kind == kind]
+
+
+def _order(spec: ModelSpec, array: Array) -> int:
+    """How many arrays stand for one equation of higher order: `θ`, `θ'` for `θ[i]'' = ...`."""
+    arrays = {a.name: a for a in spec.arrays}
+    order, name = 1, array.name
+    while True:
+        above = arrays.get(name + "'")
+        if above is None or above.bounds != array.bounds or above.start != array.start + order * array.size:
+            return order
+        blocks = _of(spec, name, "derivative")
+        if any(block.expr != Index(name + "'", block.subscripts) for block in blocks):
+            return order
+        order, name = order + 1, name + "'"
+
+
+def _definitions(spec: ModelSpec) -> list[str]:
+    starts = _starts(spec, "observable")
+    lines: list[str] = []
+    position = 0
+    while position < len(spec.definitions):
+        array = starts.get(position)
+        if array is not None:
+            lines += [_said(block, array.name) for block in _of(spec, array.name, "definition")]
+            position += array.size
+            continue
+        d = spec.definitions[position]
+        lines.append(f"{d.name} = {expression(d.expr)}")
+        position += 1
+    return lines
+
+
+def _initial(spec: ModelSpec) -> list[str]:
+    starts = _starts(spec, "state")
+    lines: list[str] = []
+    position = 0
+    while position < len(spec.states):
+        array = starts.get(position)
+        if array is not None:
+            lines += [_said(block, array.name, "(0)") for block in _of(spec, array.name, "initial")]
+            position += array.size
+            continue
+        expr = spec.initial[position]
+        if expr is not None:
+            lines.append(f"{spec.states[position]}(0) = {expression(expr)}")
+        position += 1
+    return lines
+
+
+def _parameters(spec: ModelSpec, infinity: str) -> list[str]:
+    starts = _starts(spec, "parameter")
+    lines: list[str] = []
+    position = 0
+    while position < len(spec.parameters):
+        array = starts.get(position)
+        if array is not None:
+            lines += _array_parameter(array, spec.parameters[array.elements], infinity)
+            position += array.size
+            continue
+        lines.append(_parameter(spec.parameters[position], infinity))
+        position += 1
+    return lines
+
+
+def _array_parameter(array: Array, items: tuple[Parameter, ...], infinity: str) -> list[str]:
+    """One line where the elements share their bounds: `param k = [1, 2, 3]`, `param k[0..9] = 1 in [0, 2]`."""
+    first = items[0]
+    shared = all((p.lower, p.upper, p.log) == (first.lower, first.upper, first.log) for p in items)
+    given = [p.default for p in items]
+    if not shared or (None in given and any(value is not None for value in given)):
+        if array.size == 1:
+            return [_parameter(replace(first, name=f"{array.name}[{_box(array)}]"), infinity)]
+        return [_parameter(p, infinity) for p in items]
+    name = f"{array.name}[{_box(array)}]"
+    if all(value == first.default for value in given):
+        return [_parameter(replace(first, name=name), infinity)]
+    if all(low == 1 for low, _ in array.bounds):
+        name = array.name
+    bounds = _parameter(replace(first, name="", default=None), infinity).removeprefix("param ")
+    return [f"param {name} = {_nested([number(value) for value in given if value is not None], array.shape)}{bounds}"]
+
+
+def _box(array: Array) -> str:
+    return ", ".join(f"{low}..{high}" for low, high in array.bounds)
+
+
+def _nested(values: list[str], shape: tuple[int, ...]) -> str:
+    for width in reversed(shape):
+        values = [f"[{', '.join(values[k : k + width])}]" for k in range(0, len(values), width)]
+    return values[0]
+
+
 def _equations(spec: ModelSpec) -> list[str]:
     lines = []
     position = 0
+    starts = _starts(spec, "state")
     while position < len(spec.states):
+        array = starts.get(position)
+        if array is not None:
+            order = _order(spec, array)
+            top = array.name + "'" * (order - 1)
+            lines += [_said(block, array.name, "'" * order) for block in _of(spec, top, "derivative")]
+            position += order * array.size
+            continue
         state, order = spec.states[position], 1
         while position + order < len(spec.states) and (
             spec.states[position + order] == state + "'" * order
@@ -174,7 +287,8 @@ def _equations(spec: ModelSpec) -> list[str]:
 def _infinity(spec: ModelSpec) -> str:
     """A name for infinity that the model does not use for something else."""
     taken = {p.name for p in spec.parameters} | {c.name for c in spec.constants} | {*spec.states}
-    taken |= {d.name for d in spec.definitions} | {f.name for f in spec.functions} | {net.name for net in spec.networks}
+    taken |= {array.name for array in spec.arrays} | {d.name for d in scalar_definitions(spec)}
+    taken |= {f.name for f in spec.functions} | {net.name for net in spec.networks}
     free = [name for name in sorted(INFINITY) if name not in taken]
     if not free:
         raise UnsupportedError(f"the names {', '.join(sorted(INFINITY))} are all taken, and a bound is infinite")
@@ -216,11 +330,12 @@ def _event(event: Event) -> str:
             head += f" from {expression(event.start)}"
         if event.stop is not None:
             head += f" until {expression(event.stop)}"
-    actions = [_assignment(name, expr) for name, expr in event.assignments]
+    actions = [_assignment(Name(name), expr) for name, expr in event.assignments]
+    actions += [_assignment(Index(b.array, b.subscripts), b.expr) + _loops(b) for b in event.blocks]
     return f"{head}: {', '.join(actions + (['terminate'] if event.terminate else []))}"
 
 
-def _assignment(name: str, expr: Expr) -> str:
-    if isinstance(expr, Binary) and expr.op in ("+", "-", "*", "/") and expr.left == Name(name):
-        return f"{name} {expr.op}= {expression(expr.right)}"
-    return f"{name} = {expression(expr)}"
+def _assignment(target: Name | Index, expr: Expr) -> str:
+    if isinstance(expr, Binary) and expr.op in ("+", "-", "*", "/") and expr.left == target:
+        return f"{expression(target)} {expr.op}= {expression(expr.right)}"
+    return f"{expression(target)} = {expression(expr)}"

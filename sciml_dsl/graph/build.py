@@ -9,6 +9,7 @@ from dataclasses import replace
 from ..collector import uncollected
 from ..errors import UnsupportedError
 from ..language import ast
+from ..model.expanded import written, written_out
 from ..model.spec import Event, ModelSpec
 from .graph import Graph
 from .ops import FUNCTIONS
@@ -38,20 +39,22 @@ def lower(spec: ModelSpec) -> System:
 
     Definitions may stand in any order; each is lowered once.  Events with `==`
     become two (one for each direction of crossing), so `System.events` can be
-    longer than `spec.events`; `EventNodes.source` leads back.
+    longer than `spec.events`; `EventNodes.source` leads back.  Arrays are written
+    out element by element; `UnsupportedError` where that is too much.
     """
-    return _Builder(spec).system()
+    return _Builder(written_out(spec, "the graph of scalars")).system()
 
 
 def lower_expression(spec: ModelSpec, system: System, expr: ast.Expr) -> int:
     """Lower one more expression over the names of `spec` into `system`'s graph."""
-    builder = _Builder(spec, system.graph)
-    return builder.lower(expr)
+    plain = written(expr, {}, {c.name: c.value for c in spec.constants}) if spec.loops else expr
+    builder = _Builder(written_out(spec), system.graph)
+    return builder.lower(plain)
 
 
 def repaired(spec: ModelSpec) -> tuple[ast.Binary, ...]:
     """The divisions of a model whose 0/0 `lower` replaces by its limit, each once."""
-    builder = _Builder(spec)
+    builder = _Builder(written_out(spec))
     builder.system()
     return tuple(builder.repaired.values())
 

@@ -228,6 +228,19 @@ def postorder(root: Expr) -> Iterator[Expr]:
         stack.extend((child, False) for child in reversed(below))
 
 
+def scalar_part(root: Expr) -> Iterator[Expr]:
+    """`postorder` that gives elements of arrays and reductions without going into them."""
+    stack: list[tuple[Expr, bool]] = [(root, False)]
+    while stack:
+        node, ready = stack.pop()
+        below = () if ready or isinstance(node, (Index, Reduce)) else children(node)
+        if not below:
+            yield node
+            continue
+        stack.append((node, True))
+        stack.extend((child, False) for child in reversed(below))
+
+
 def fold(root: Expr, combine: Callable[[Expr, list[T]], T]) -> T:
     """Fold the tree bottom-up: `combine(node, values of its children)`."""
     values: list[T] = []

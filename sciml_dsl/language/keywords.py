@@ -3,8 +3,8 @@
 A finished statement's tokens come in; names at a keyword's place change their
 type.  Everywhere else the same words stay names: `at' = -k*at` is an equation
 of a state called `at`.  Statements of constructions that are reserved but not
-built are recognised here, because some of them (`u[i]' = ... for i in 1..N`,
-`S + I --β--> 2 I`) have signs the grammar does not know.
+built are recognised here, because some of them (`S + I --β--> 2 I`) have signs
+the grammar does not know.
 """
 
 from __future__ import annotations
@@ -25,9 +25,14 @@ _RESERVED = {
 }
 
 
-def mark_statement(tokens: list[Token], first: int) -> None:
-    """Turn names of the statement `tokens[first:]` into keywords where they stand as such."""
+def mark_statement(tokens: list[Token], first: int, loops: bool = True) -> None:
+    """Turn names of the statement `tokens[first:]` into keywords where they stand as such.
+
+    `loops`: the text has the word `for`.
+    """
     head = tokens[first]
+    if loops:
+        _mark_loops(tokens, first)
     if head.type == "NAME" and len(tokens) > first + 1:
         word, second = head.value, tokens[first + 1].type
         if word in _DECLARATIONS:
@@ -44,7 +49,6 @@ def mark_statement(tokens: list[Token], first: int) -> None:
                 _mark_terminate(tokens, colon)
         elif word in _RESERVED:
             reserved_statement(tokens, first)
-    _refuse_arrays(tokens, first)
 
 
 def reserved_statement(tokens: list[Token], first: int, found: str | None = None) -> None:
@@ -108,7 +112,7 @@ def _mark_parameters(tokens: list[Token], first: int) -> None:
                     token.type = "_IN"
                     if logarithmic:
                         after.type = "LOG"
-            elif token.value == "log" and before in OPERAND_END and (after is None or after.type == "_COMMA"):
+            elif token.value == "log" and before in OPERAND_END and (after is None or after.type in ("_COMMA", "_FOR")):
                 token.type = "LOG"
 
 
@@ -136,23 +140,42 @@ def _mark_terminate(tokens: list[Token], colon: int) -> None:
                 token.type = "TERMINATE"
 
 
-def _refuse_arrays(tokens: list[Token], first: int) -> None:
-    for i in range(first + 1, len(tokens)):
-        token, before = tokens[i], tokens[i - 1]
-        loop = token.type == "NAME" and token.value == "for" and before.type in OPERAND_END and i + 1 < len(tokens)
-        if (token.type == "_LSQB" and before.type in ("NAME", "PRIMED")) or (
-            loop and tokens[i + 1].type == "NAME" and tokens[first].type == "NAME"
-        ):
-            if token.type == "_LSQB" and before.value in ("in", "log"):
-                continue
-            raise array_complaint(before.span if token.type == "_LSQB" else token.span)
+def _mark_loops(tokens: list[Token], first: int) -> None:
+    """`for`, `in` and the commas between the ranges of `... for i in 1..N, j in 1..M`."""
+    for i in range(first + 1, len(tokens) - 1):
+        token = tokens[i]
+        if not (token.type == "NAME" and token.value == "for" and tokens[i - 1].type in _BEFORE_FOR):
+            continue
+        if tokens[i + 1].type != "NAME":
+            continue
+        if not _is_range(tokens, i + 1):
+            name = tokens[i + 1].value
+            raise Complaint(
+                f"the range of `{name}` is missing", Span(token.start, tokens[i + 1].end), f"write for {name} in 1..N"
+            )
+        token.type = "_FOR"
+        tokens[i + 2].type = "_IN"
+        depth = 0
+        for j in range(i + 3, len(tokens)):
+            kind = tokens[j].type
+            if kind in OPENING:
+                depth += 1
+            elif kind in CLOSING:
+                depth -= 1
+                if depth < 0:
+                    break
+            elif kind == "_COMMA" and depth == 0:
+                if not _is_range(tokens, j + 1):
+                    break
+                tokens[j].type = "_ALSO"
+                tokens[j + 2].type = "_IN"
 
 
-def array_complaint(span: Span) -> Complaint:
-    """The answer to `u[i]` and `for i in 1..N`."""
-    return Complaint(
-        "arrays (`u[i]`, `for i in 1..N`) are not built yet",
-        span,
-        "write one state for each element: u1' = ...; u2' = ...; the outputs of a network are U(x, y)[1]",
-        ReservedError,
-    )
+_BEFORE_FOR = OPERAND_END | {"LOG"}
+
+
+def _is_range(tokens: list[Token], at: int) -> bool:
+    """Whether `i in` stands there."""
+    if at + 2 >= len(tokens) or tokens[at].type != "NAME":
+        return False
+    return tokens[at + 1].type == "NAME" and tokens[at + 1].value == "in" and tokens[at + 2].type != "_LSQB"

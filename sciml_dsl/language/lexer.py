@@ -15,23 +15,26 @@ from collections.abc import Mapping
 
 from .ast import Span
 from .complaint import Complaint
-from .keywords import array_complaint, mark_statement, reserved_statement
+from .keywords import mark_statement, reserved_statement
 from .names import PRIMES, RESERVED_WORDS, normalise, split_primes
 from .tokens import Token
 
 MAX_NESTING = 500
 
 _ORDER = (
-    "WS COMMENT NEWLINE NUMBER PRIMED NAME FATARROW _ARROW COMPARE AUGMENT POW PLUS MINUS TIMES DIVIDE "
+    "WS COMMENT NEWLINE NUMBER PRIMED NAME PRIME _DOTS FATARROW _ARROW COMPARE AUGMENT POW PLUS MINUS TIMES DIVIDE "
     "_EQ _COMMA _LPAR _RPAR _LSQB _RSQB _LBRACE _RBRACE SEMICOLON _COLON _QUERY _ROOT _MACRO"
 ).split()
 _CLOSES = {"_RPAR": "_LPAR", "_RSQB": "_LSQB", "_RBRACE": "_LBRACE"}
 _OPENS = frozenset(_CLOSES.values())
 _GOES_ON_AFTER = frozenset(
     "PLUS MINUS TIMES DIVIDE POW COMPARE AND OR NOT _IF _THEN _ELSE _EQ AUGMENT _COMMA _COLON _QUERY _ARROW "
-    "FATARROW _ROOT COEFFICIENT _MACRO".split()
+    "_DOTS FATARROW _ROOT COEFFICIENT _MACRO".split()
 )
-_GOES_ON_BEFORE = frozenset("PLUS MINUS TIMES DIVIDE POW COMPARE AND OR _THEN _ELSE _EQ _QUERY _LBRACE _ARROW".split())
+_GOES_ON_BEFORE = frozenset(
+    "PLUS MINUS TIMES DIVIDE POW COMPARE AND OR _THEN _ELSE _EQ _QUERY _LBRACE _ARROW _DOTS".split()
+)
+_LOOP = re.compile(r"for\s+[^\W\d]\w*\s+in\b")
 _PLAIN = frozenset("PLUS MINUS TIMES DIVIDE POW NUMBER COMPARE _COMMA _ARROW FATARROW".split())
 _JULIA_ONLY = {"&&": "AND", "||": "OR", "!": "NOT", "//": "DIVIDE"}
 _BLOCK_COMMENT = re.compile(r"#=|=#|#")
@@ -99,6 +102,8 @@ class _Lexer:
                 self.julia(token)
             elif kind == "BAD":
                 self.bad(token)
+            elif kind == "PRIME":
+                self.prime(token)
             if self.line_ended:
                 self.line_ended = False
                 if not self.goes_on(token):
@@ -111,7 +116,9 @@ class _Lexer:
         """Whether the statement before a newline continues with `token` on the next line."""
         if self.first == len(self.tokens) or self.place == "header":
             return True
-        return self.tokens[-1].type in _GOES_ON_AFTER or token.type in _GOES_ON_BEFORE
+        if self.tokens[-1].type in _GOES_ON_AFTER or token.type in _GOES_ON_BEFORE:
+            return True
+        return token.value == "for" and _LOOP.match(self.text, token.start) is not None
 
     def add(self, token: Token) -> None:
         tokens, kind = self.tokens, token.type
@@ -171,7 +178,7 @@ class _Lexer:
         if self.place == "header":
             return
         if self.place != "tail":
-            mark_statement(self.tokens, self.first)
+            mark_statement(self.tokens, self.first, loops="for" in self.words)
         else:
             self.place = "native"
         self.tokens.append(Token("_SEP", "", position, position))
@@ -251,19 +258,21 @@ class _Lexer:
     def misplaced_prime(self, token: Token) -> Complaint:
         last = self.tokens[-1]
         name = self.tokens[self.first].value
-        if last.type == "_RSQB":
-            return array_complaint(Span(self.tokens[self.first].start, token.end))
         if last.type == "_RPAR" and self.tokens[self.first].type == "NAME":
             return Complaint("the prime stands behind the name", token.span, f"write {name}' = ...")
         return Complaint("this prime belongs to no name", token.span, _CHARACTERS["'"])
 
+    def prime(self, token: Token) -> None:
+        """The prime of `u[i]'`; elsewhere primes belong to the name before them."""
+        if not self.tokens or self.tokens[-1].type != "_RSQB" or self.first == len(self.tokens):
+            self.bad(token)
+        token.value = "'" * split_primes(token.value)[1]
+
     def bad(self, token: Token) -> None:
-        char = token.value
+        char = token.value[0]
         head = self.tokens[self.first] if self.first < len(self.tokens) else None
         if head is not None:
             reserved_statement(self.tokens, self.first, found=char)
-            if char == "." and self.text.startswith("..", token.start):
-                raise array_complaint(token.span)
             if char in PRIMES:
                 raise self.misplaced_prime(token)
         raise Complaint(f"the character {_shown(char)} has no meaning here", token.span, _CHARACTERS.get(char))
@@ -289,12 +298,14 @@ _CHARACTERS = {
     "∂": "write x' or dx/dt; partial derivatives are not part of this language",
     "∇": "spatial derivatives are not part of this language",
     "⩵": "write `==`",
+    "∈": "write `in`: for i in 1..N",
+    "…": "a range is written with two dots: 1..N",
     "≈": "write `=`",
     "–": "this is a dash; write the minus sign `-`",
     "—": "this is a dash; write the minus sign `-`",
     "∫": "write the integral as a state: I' = integrand; I(0) = 0",
-    "∑": "write the sum out",
-    "Σ": "write the sum out",
+    "∑": "write sum(u[i] for i in 1..N)",
+    "∏": "write prod(u[i] for i in 1..N)",
 }
 
 

@@ -10,15 +10,17 @@ from __future__ import annotations
 import re
 
 from ..errors import ReservedError
-from .ast import Binary, Call, Expr, Name, Num, Span, Unary
+from .ast import Binary, Bound, Call, Expr, Index, Name, Num, Span, Unary
 from .complaint import Complaint
 from .names import TIME, split_primes
 from .syntax import Definition, Derivative, Function, Initial, Statement, Unpacking
 
 
-def equation(targets: list[Expr], expr: Expr) -> Statement:
-    """The statement `targets = expr`."""
+def equation(targets: list[Expr], expr: Expr, ranges: tuple[Bound, ...] = ()) -> Statement:
+    """The statement `targets = expr for ranges`."""
     left = targets[0]
+    if ranges or isinstance(left, Index):
+        return _elements(targets, expr, ranges)
     assert left.span is not None and expr.span is not None
     whole = Span(left.span.start, expr.span.end)
     if len(targets) > 1:
@@ -31,8 +33,52 @@ def equation(targets: list[Expr], expr: Expr) -> Statement:
     if isinstance(left, Call):
         return _call(left, expr, whole)
     if isinstance(left, Binary) and left.op == "/":
-        return _quotient(left, expr, whole)
+        return _quotient(left, expr, whole, ())
     raise _no_left_side(left)
+
+
+def _elements(targets: list[Expr], expr: Expr, ranges: tuple[Bound, ...]) -> Statement:
+    """`u[i]' = ...`, `du[i]/dt = ...`, `d(u[i])/dt = ...` and `flux[i] = ...`, with `for i in 2..N-1`."""
+    left = targets[0]
+    assert left.span is not None and expr.span is not None
+    whole = Span(left.span.start, expr.span.end)
+    if len(targets) > 1:
+        raise Complaint("elements of arrays are not unpacked", left.span, "write one equation for each array")
+    if isinstance(left, Index):
+        base, order = split_primes(left.name)
+        name = Name(base, Span(left.span.start, left.span.start + len(base)))
+        if order:
+            return Derivative(name, order, expr, whole, left.subscripts, ranges)
+        return Definition(name, expr, whole, left.subscripts, ranges)
+    if isinstance(left, Binary) and left.op == "/":
+        statement = _quotient(left, expr, whole, ranges)
+        if isinstance(statement, Derivative) and statement.subscripts:
+            return statement
+    index = ranges[0].name
+    if isinstance(left, Call):
+        hint = f"write {left.func}[{index}](0) = ... for the initial values of an array"
+        raise Complaint(f"a range has no place behind `{left.func}(...) = ...`", ranges[0].span or left.span, hint)
+    name = Name(split_primes(left.name)[0]) if isinstance(left, Name) else Name("u")
+    raise Complaint(
+        f"the left side has no subscript, and `for {index}` gives it one",
+        left.span,
+        f"write {name.name}[{index}]' = ... for the elements of an array, or leave the range out",
+    )
+
+
+def initial_element(left: Index, arguments: list[Expr], expr: Expr, ranges: tuple[Bound, ...]) -> Statement:
+    """`u[i](0) = ...`, `θ[i]'(0) = ...`"""
+    assert left.span is not None and expr.span is not None
+    whole = Span(left.span.start, expr.span.end)
+    base, order = split_primes(left.name)
+    written = f"{base}[...]" + "'" * order
+    if len(arguments) == 1 and isinstance(arguments[0], Name) and arguments[0].name == TIME:
+        raise Complaint(f"`{written}(t)` on the left", left.span, f"leave the `(t)` out: {written} = ...")
+    if len(arguments) != 1 or not isinstance(arguments[0], Num) or arguments[0].value != 0.0:
+        raise Complaint(
+            "an element of an array with parentheses is its initial value, given at 0", left.span, f"{written}(0) = ..."
+        )
+    return Initial(Name(base + "'" * order, left.span), expr, whole, left.subscripts, ranges)
 
 
 def macro_derivative(statement: Definition, used: set[str]) -> Statement:
@@ -121,10 +167,14 @@ def _mentions_time(node: Expr) -> bool:
     )
 
 
-def _quotient(left: Binary, expr: Expr, whole: Span) -> Statement:
+def _quotient(left: Binary, expr: Expr, whole: Span, ranges: tuple[Bound, ...]) -> Statement:
     """`dx/dt`, `d(x)/dt`, `d²x/dt²`, `d2x/dt2`, `d^2x/dt^2`."""
     above, below = left.left, left.right
     assert left.span is not None
+    if isinstance(above, Index):
+        statement = _quotient(Binary("/", Name(above.name, above.span), below, left.span), expr, whole, ())
+        assert isinstance(statement, Derivative)
+        return Derivative(statement.name, statement.order, expr, whole, above.subscripts, ranges)
     order = _denominator_order(below)
     if isinstance(above, Name):
         match = re.fullmatch(r"d([²³23]?)([^\W\d].*)", above.name)
@@ -136,9 +186,10 @@ def _quotient(left: Binary, expr: Expr, whole: Span) -> Statement:
             raise Complaint("the orders above and below differ", left.span, f"write {match.group(2)}'' = ...")
     if isinstance(above, Call) and len(above.args) == 1 and above.func in ("d", "d²", "d2"):
         inner = above.args[0]
-        if isinstance(inner, Name) and "'" not in inner.name:
+        if isinstance(inner, (Name, Index)) and "'" not in inner.name:
             if order == (1 if above.func == "d" else 2):
-                return Derivative(inner, order, expr, whole)
+                subscripts = inner.subscripts if isinstance(inner, Index) else ()
+                return Derivative(Name(inner.name, inner.span), order, expr, whole, subscripts, ranges)
             raise _not_dt(left, inner.name)
         if isinstance(inner, Call) and inner.args == (Name(TIME),):
             raise Complaint("`(t)` is not written here", left.span, f"write d({inner.func})/dt = ...")

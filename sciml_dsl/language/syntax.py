@@ -3,14 +3,16 @@
 `language.parse` gives a `Document`; `model.resolve` turns it into a
 `ModelSpec`.  Nothing is checked here beyond the grammar: names may be unknown,
 and statements may contradict each other.  Names of derivatives carry their
-order apart: `θ'' = ...` is `Derivative("θ", 2, ...)`.
+order apart: `θ'' = ...` is `Derivative("θ", 2, ...)`.  What a statement says of
+elements of an array, `u[i]' = ... for i in 2..N-1`, it holds as `subscripts` and
+`ranges`; both are empty for scalars.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .ast import Expr, Name, Span
+from .ast import Bound, Expr, Name, Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,16 +24,29 @@ class ModelName:
 
 
 @dataclass(frozen=True, slots=True)
+class Values:
+    """A list of numbers, `[1, 2, 3]` or `[[1, 2], [3, 4]]`, the default of an array parameter."""
+
+    items: tuple[Expr | Values, ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
 class Parameter:
-    """One item of `param k = 1 in [0, 2] log`; `listed` where it stands behind the `end` of @ode_def."""
+    """One item of `param k = 1 in [0, 2] log`; `listed` where it stands behind the `end` of @ode_def.
+
+    Among the `subscripts` of an array parameter, `k[1..3]` is a `Bound` without a name.
+    """
 
     name: Name
-    default: Expr | None
+    default: Expr | Values | None
     lower: Expr | None
     upper: Expr | None
     log: bool
     span: Span
     listed: bool = False
+    subscripts: tuple[Expr | Bound, ...] = ()
+    ranges: tuple[Bound, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +86,8 @@ class Derivative:
     order: int
     expr: Expr
     span: Span
+    subscripts: tuple[Expr, ...] = ()
+    ranges: tuple[Bound, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +97,8 @@ class Definition:
     name: Name
     expr: Expr
     span: Span
+    subscripts: tuple[Expr, ...] = ()
+    ranges: tuple[Bound, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +127,8 @@ class Initial:
     name: Name
     expr: Expr
     span: Span
+    subscripts: tuple[Expr, ...] = ()
+    ranges: tuple[Bound, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +138,8 @@ class Assignment:
     name: Name
     expr: Expr
     span: Span
+    subscripts: tuple[Expr, ...] = ()
+    ranges: tuple[Bound, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .ast import Span
 
-OPERAND_END = frozenset({"NUMBER", "NAME", "PRIMED", "_RPAR", "_RSQB"})
+OPERAND_END = frozenset({"NUMBER", "NAME", "PRIMED", "_RPAR", "_RSQB", "PRIME"})
 """Terminals an operand may end with."""
 
 OPENING = frozenset({"_LPAR", "_LSQB", "_LBRACE"})

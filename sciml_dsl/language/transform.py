@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .ast import Binary, Call, Expr, IfElse, Name, Num, Span, Unary, names
+from .ast import REDUCTIONS, Binary, Bound, Call, Expr, IfElse, Index, Name, Num, Reduce, Span, Unary, names
 from .complaint import Complaint
-from .sides import equation, macro_derivative
+from .sides import equation, initial_element, macro_derivative
 from .syntax import (
     Assignment,
     Constant,
@@ -23,6 +23,7 @@ from .syntax import (
     Option,
     Parameter,
     Statement,
+    Values,
 )
 from .tokens import Token
 
@@ -120,16 +121,63 @@ class Builder:
             raise Complaint("the outputs of a network are numbered 1, 2, 3 ...", token.span)
         return Call(call.func, call.args, int(index), Span(call.span.start, token.end + 1))
 
+    # ------------------------------------------------------------ arrays
+
+    def element(self, children: list[Any]) -> Expr:
+        """`u[i]`, `w[i, j]'` (the derivative, named `w'`)."""
+        token, *subscripts, prime = children
+        name = token.value if prime is None else token.value + prime.value
+        end = subscripts[-1].span.end + 1 if prime is None else prime.end
+        return Index(name, tuple(subscripts), Span(token.start, end))
+
+    def loop(self, children: list[Any]) -> Bound:
+        token, first, last = children
+        return Bound(token.value, first, last, token.span)
+
+    def loops(self, children: list[Bound]) -> tuple[Bound, ...]:
+        return tuple(children)
+
+    def reduction(self, children: list[Any]) -> Expr:
+        token, body, ranges = children
+        if token.value not in REDUCTIONS:
+            raise Complaint(
+                f"`{token.value}` does not gather a range",
+                token.span,
+                "ranges stand in sum(...), prod(...), min(...) and max(...), and behind an equation",
+            )
+        return Reduce(token.value, body, ranges, Span(token.start, span(ranges[-1].last).end + 1))
+
+    def stretch(self, children: list[Expr]) -> Bound:
+        first, last = children
+        return Bound("", first, last, _between(first, last))
+
+    def places(self, children: list[Expr | Bound]) -> tuple[Expr | Bound, ...]:
+        return tuple(children)
+
+    def values(self, children: list[Any]) -> Values:
+        start = children[0].span.start - 1 if children else 0
+        end = children[-1].span.end + 1 if children else 0
+        return Values(tuple(children), Span(start, end))
+
     # ------------------------------------------------------------ declarations
 
     def model_name(self, children: list[Token]) -> Statement:
         return ModelName(_name(children[0]), children[0].span)
 
     def parameter(self, children: list[Any]) -> Parameter:
-        token, default, bounds, log = children
+        token, places, default, bounds, log, ranges = children
         lower, upper, logarithmic = bounds or (None, None, False)
-        place = token.span if default is None else _between(token, default)
-        return Parameter(_name(token), default, lower, upper, bool(logarithmic or log), place)
+        place = token.span if default is None else Span(token.start, default.span.end)
+        return Parameter(
+            _name(token),
+            default,
+            lower,
+            upper,
+            bool(logarithmic or log),
+            place,
+            subscripts=places or (),
+            ranges=ranges or (),
+        )
 
     def bounds(self, children: list[Any]) -> tuple[Expr, Expr, bool]:
         log, lower, upper = children
@@ -168,8 +216,13 @@ class Builder:
         return children
 
     def equation(self, children: list[Any]) -> Statement:
-        targets, expr = children
-        return equation(targets, expr)
+        targets, expr, ranges = children
+        return equation(targets, expr, ranges or ())
+
+    def initial_element(self, children: list[Any]) -> Statement:
+        """`u[i](0) = expr for i in 1..N`"""
+        element, arguments, expr, ranges = children
+        return initial_element(element, arguments, expr, ranges or ())
 
     def block(self, children: list[Any]) -> list[Statement]:
         return _flat(children)
@@ -206,13 +259,13 @@ class Builder:
     # ------------------------------------------------------------ events
 
     def assign(self, children: list[Any]) -> Assignment:
-        token, expr = children
-        return Assignment(_name(token), expr, token.span)
+        target, expr, ranges = children
+        return _assignment(target, expr, ranges)
 
     def augment(self, children: list[Any]) -> Assignment:
-        token, sign, expr = children
-        whole = _between(token, expr)
-        return Assignment(_name(token), Binary(sign.value[0], _name(token), expr, whole), token.span)
+        target, sign, expr, ranges = children
+        whole = _between(target, expr)
+        return _assignment(target, Binary(sign.value[0], target, expr, whole), ranges)
 
     def terminate(self, children: list[Token]) -> Token:
         return children[0]
@@ -244,6 +297,18 @@ def _flat(children: Sequence[Statement | list[Statement]]) -> list[Statement]:
         else:
             statements.append(child)
     return statements
+
+
+def _assignment(target: Name | Index, expr: Expr, ranges: tuple[Bound, ...] | None) -> Assignment:
+    if isinstance(target, Name):
+        if ranges:
+            raise Complaint(
+                f"`{target.name}` has no subscript, and `for {ranges[0].name}` gives it one",
+                span(target),
+                f"write {target.name}[{ranges[0].name}] for elements of an array, or leave the range out",
+            )
+        return Assignment(target, expr, span(target))
+    return Assignment(Name(target.name, target.span), expr, span(target), target.subscripts, ranges or ())
 
 
 def _event(kind: str, subject: Expr, start: Expr | None, stop: Expr | None, actions: list[Assignment | Token]) -> Event:

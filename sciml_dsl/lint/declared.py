@@ -16,13 +16,13 @@ def unused(s: Subject) -> Iterator[Found]:
     """Parameters, constants, functions, networks and arguments that nothing uses."""
     numbers: set[str] = set()  # constants that other constants, defaults and bounds are computed from
     for statement in s.document.statements:
-        parts: tuple[Expr | None, ...] = ()
+        parts: tuple[Expr | syntax.Values | None, ...] = ()
         if isinstance(statement, syntax.Parameter):
             parts = (statement.default, statement.lower, statement.upper)
         elif isinstance(statement, syntax.Constant):
             parts = (statement.value,)
         for part in parts:
-            numbers |= set() if part is None else names(part)
+            numbers |= set() if part is None else _names(part)
     leave = "leave it out, or use it"
     for p in s.spec.parameters:
         if p.name not in s.used:
@@ -135,3 +135,9 @@ def _number(expr: Expr | None, known: dict[str, float], missing: float) -> float
         return evaluate(expr, known, "a time", {})
     except Complaint:  # no finite number: not for this rule to say
         return None
+
+
+def _names(part: Expr | syntax.Values) -> set[str]:
+    if not isinstance(part, syntax.Values):
+        return names(part)
+    return {name for item in part.items for name in _names(item)}

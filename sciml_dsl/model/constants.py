@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ..errors import ModelError, NameModelError, suggest
-from ..language.ast import Binary, Call, Expr, IfElse, Name, Num, Span, Unary, fold
+from ..language.ast import Binary, Call, Expr, IfElse, Index, Name, Num, Reduce, Span, Unary, fold
 from ..language.complaint import Complaint
 from ..language.names import BUILTINS, INFINITY, MATH_CONSTANTS
 
@@ -45,6 +45,11 @@ def evaluate(
             if isinstance(parts[0], _Bad):
                 return parts[0]
             return parts[1] if parts[0] else parts[2]
+        if isinstance(node, (Index, Reduce)):
+            thing = f"`{node.name}[...]` is an element of an array" if isinstance(node, Index) else "this is a range"
+            message = f"{what} must be a number, and {thing}"
+            span = node.span or _NOWHERE
+            return _Bad(Complaint(message, span, "use numbers and names declared with `const`", ModelError))
         numbers: list[float] = []
         for part in parts:
             if isinstance(part, _Bad):

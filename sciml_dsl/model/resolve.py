@@ -15,14 +15,15 @@ from itertools import pairwise
 from ..collector import uncollected
 from ..errors import ModelError, NameModelError, UnsupportedError
 from ..language import syntax
-from ..language.ast import Binary, Call, Expr, Name, Span, Unary, names
+from ..language.ast import Binary, Bound, Call, Expr, Name, Span, Unary, names
 from ..language.complaint import Complaint
 from ..language.names import BUILTINS, TIME
+from .array_statements import ArrayStatements
 from .constants import evaluate
 from .dependencies import calls, free_names, order, size, written_out_size
 from .networks import declare
 from .scope import NOWHERE, Scope
-from .spec import Constant, Definition, Event, Function, ModelSpec, Parameter
+from .spec import Block, Constant, Definition, Event, Function, ModelSpec, Parameter
 
 MAX_WRITTEN_OUT = 20_000_000
 MAX_CALL_DEPTH = 200
@@ -66,47 +67,57 @@ class _Resolver:
         self.functions: dict[str, syntax.Function] = {}
         self.events: list[syntax.Event] = []
         self.unpackings: list[syntax.Unpacking] = []
+        self.arrays = ArrayStatements(self.scope, self.claim, self.twice)
 
     def spec(self) -> ModelSpec:
         for statement in self.document.statements:
             self.enter(statement)
-        if not self.derivatives:
+        if "state" not in self.scope.kinds.values():
             raise Complaint("the model has no equation", NOWHERE, self._no_equation_hint(), ModelError)
         for unpacking in self.unpackings:
             self.unpack(unpacking)
         self.scope.definitions = self.definitions
         constants = self.constant_values()
+        self.arrays.settle(constants)
         kinds = self.scope.described()
-        parameters = tuple(self.parameter(p, constants, kinds) for p in self.parameters.values())
+        parameters = self.parameter_items(constants, kinds)
         check = self.scope.check
         self.check_recursion()
-        derivatives = tuple(check(expr) for expr in self.derivatives.values())
-        definitions = tuple(Definition(name, check(expr)) for name, expr in self.definitions.items())
+        derivatives = {name: check(expr) for name, expr in self.derivatives.items()}
+        definitions = {name: Definition(name, check(expr)) for name, expr in self.definitions.items()}
+        blocks = self.arrays.blocks(lambda expr, ranges: check(expr, ranges=ranges))
         functions = tuple(
             Function(name, self.scope.functions[name], check(f.body, self.scope.functions[name]))
             for name, f in self.functions.items()
         )
         events = tuple(self.event(event) for event in self.events)
         self.check_definitions()
-        self.check_size([*derivatives, *(d.expr for d in definitions)])
-        return ModelSpec(
+        self.check_size([*derivatives.values(), *(d.expr for d in definitions.values()), *(b.expr for b in blocks)])
+        initial, initial_blocks = self.initial_values()
+        spec = ModelSpec(
             name=self.name or DEFAULT_NAME,
-            states=tuple(self.derivatives),
-            derivatives=derivatives,
-            initial=self.initial_values(),
+            states=tuple(derivatives),
+            derivatives=tuple(derivatives.values()),
+            initial=tuple(initial.values()),
             parameters=parameters,
             constants=tuple(Constant(name, value) for name, value in constants.items()),
-            definitions=definitions,
+            definitions=tuple(definitions.values()),
             functions=functions,
             networks=tuple(self.scope.networks.values()),
             events=events,
             source=self.document.source,
             filename=self.document.filename,
+            loops=self.scope.loops or bool(self.scope.arrays),
         )
+        if not self.scope.arrays:
+            return spec
+        return self.arrays.placed(spec, derivatives, initial, definitions, [*blocks, *initial_blocks])
 
     # ------------------------------------------------------------ entering statements
 
     def enter(self, statement: syntax.Statement) -> None:
+        if self.arrays.enter(statement):
+            return
         if isinstance(statement, syntax.Derivative):
             self.derivative(statement)
         elif isinstance(statement, syntax.Definition):
@@ -277,8 +288,18 @@ class _Resolver:
             values[name] = evaluate(self.constants[name].value, values, f"the constant `{name}`", kinds)
         return {name: values[name] for name in self.constants}
 
+    def parameter_items(self, constants: dict[str, float], kinds: dict[str, str]) -> tuple[Parameter, ...]:
+        found: list[Parameter] = []
+        for name in [name for name, kind in self.scope.kinds.items() if kind == "parameter"]:
+            if name in self.parameters:
+                found.append(self.parameter(self.parameters[name], constants, kinds))
+            else:
+                found += self.arrays.parameter_items(name, kinds, lambda p: self.parameter(p, constants, kinds))
+        return tuple(found)
+
     def parameter(self, p: syntax.Parameter, constants: dict[str, float], kinds: dict[str, str]) -> Parameter:
         name = p.name.name
+        assert not isinstance(p.default, syntax.Values)
 
         def number(expr: Expr | None, what: str, missing: float) -> float:
             if expr is None:
@@ -320,10 +341,14 @@ class _Resolver:
 
     # ------------------------------------------------------------ initial values and events
 
-    def initial_values(self) -> tuple[Expr | None, ...]:
-        for name, statement in self.initial.items():
-            if self.scope.kinds.get(name) == "state":
+    def initial_values(self) -> tuple[dict[str, Expr | None], list[Block]]:
+        """Of scalars by name, and of arrays as blocks."""
+        elements = {name: statements[0] for name, statements in self.arrays.initial.items()}
+        for name, statement in (self.initial | elements).items():
+            if self.scope.kinds.get(name) == "state" and (name in self.scope.arrays or name not in elements):
                 continue
+            if self.scope.kinds.get(name) == "state":
+                raise self.arrays.no_array(name, statement)
             base = name.rstrip("'")
             if base != name and self.scope.kinds.get(base) == "state":
                 message = f"`{name}` has no initial value: the equation of `{base}` is of lower order"
@@ -336,15 +361,15 @@ class _Resolver:
             raise Complaint(
                 what, statement.name.span or NOWHERE, f"write {name}' = ... to make it a state", NameModelError
             )
-        found: list[Expr | None] = []
+        found: dict[str, Expr | None] = {}
         for state in self.derivatives:
             given = self.initial.get(state)
-            found.append(None if given is None else self.fixed(given.expr, f"the initial value of `{state}`"))
-        return tuple(found)
+            found[state] = None if given is None else self.fixed(given.expr, f"the initial value of `{state}`")
+        return found, self.arrays.initial_blocks(self.initial, self.fixed)
 
-    def fixed(self, expr: Expr, what: str) -> Expr:
+    def fixed(self, expr: Expr, what: str, ranges: tuple[Bound, ...] = ()) -> Expr:
         """Check an expression that may depend on parameters and constants only."""
-        checked = self.scope.check(expr, networks=False, time=False)
+        checked = self.scope.check(expr, networks=False, time=False, ranges=ranges)
         bodies = {name: (self.scope.functions[name], f.body) for name, f in self.functions.items()}
         pending = sorted(free_names(checked, bodies))
         seen: set[str] = set()
@@ -363,7 +388,7 @@ class _Resolver:
                     ModelError,
                 )
             if kind == "observable":
-                pending.extend(free_names(self.definitions[name], bodies))
+                pending.extend(found for body in self.defined_by(name) for found in free_names(body, bodies))
         if any(name in self.scope.networks for name in self._all_calls(checked, bodies)):
             raise Complaint(f"{what} depends on a network", expr.span or NOWHERE, "use parameters", ModelError)
         return checked
@@ -373,11 +398,16 @@ class _Resolver:
         pending = [expr]
         while pending:
             current = pending.pop()
-            below = (calls(current) | {n for n in names(current) if n in self.definitions}) - found
+            observables = {n for n in names(current) if self.scope.kinds.get(n) == "observable"}
+            below = (calls(current) | observables) - found
             found |= below
             pending.extend(bodies[name][1] for name in below if name in bodies)
-            pending.extend(self.definitions[name] for name in below if name in self.definitions)
+            pending.extend(body for name in below & observables for body in self.defined_by(name))
         return found
+
+    def defined_by(self, name: str) -> list[Expr]:
+        """What the text says of an observable: one expression, several for an array."""
+        return [self.definitions[name]] if name in self.definitions else self.arrays.expressions(name)
 
     def _constant(self, expr: Expr) -> bool:
         """Whether `expr` is made of numbers and constants alone."""
@@ -403,16 +433,22 @@ class _Resolver:
             )
             stop = None if event.stop is None or endless else self.fixed(event.stop, "the end of `every`")
         assignments: list[tuple[str, Expr]] = []
+        blocks: list[Block] = []
         for assignment in event.assignments:
             name, place = assignment.name.name, assignment.name.span or NOWHERE
             if self.scope.kinds.get(name) != "state":
                 raise self.not_a_state(name, place)
+            if assignment.subscripts or name in self.scope.arrays:
+                blocks.append(self.arrays.assignment(assignment, self.scope.check))
+                continue
             if any(name == other for other, _ in assignments):
                 raise Complaint(
                     f"`{name}` is assigned twice in one event", place, "put both changes in one", NameModelError
                 )
             assignments.append((name, self.scope.check(assignment.expr)))
-        return Event(event.kind, condition, time, period, start, stop, tuple(assignments), event.terminate)
+        self.arrays.check_once(blocks, event.span)
+        changes = tuple(assignments)
+        return Event(event.kind, condition, time, period, start, stop, changes, event.terminate, tuple(blocks))
 
     def not_a_state(self, name: str, place: Span) -> Complaint:
         states = [n for n, kind in self.scope.kinds.items() if kind == "state"]
@@ -452,8 +488,11 @@ class _Resolver:
 
     def check_definitions(self) -> None:
         bodies = {name: (self.scope.functions[name], f.body) for name, f in self.functions.items()}
+        observables = {name for name, kind in self.scope.kinds.items() if kind == "observable"}
         needs = {
-            name: sorted(free_names(expr, bodies) & self.definitions.keys()) for name, expr in self.definitions.items()
+            name: sorted({n for body in self.defined_by(name) for n in free_names(body, bodies)} & observables)
+            for name in self.scope.kinds
+            if name in observables
         }
         _, cycle = order(needs)
         if cycle is not None:

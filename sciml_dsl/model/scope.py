@@ -10,13 +10,33 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from ..errors import ModelError, NameModelError, ReservedError, suggest
-from ..language.ast import Binary, Call, Expr, IfElse, Name, Num, Span, Unary, children, fold, names, postorder, rebuild
+from ..language.ast import (
+    Binary,
+    Bound,
+    Call,
+    Expr,
+    IfElse,
+    Index,
+    Name,
+    Num,
+    Reduce,
+    Span,
+    Unary,
+    children,
+    fold,
+    names,
+    rebuild,
+    scalar_part,
+)
 from ..language.complaint import Complaint
 from ..language.names import BUILTINS, ELSEWHERE, INFINITY, MATH_CONSTANTS, TIME, is_implicit_network, split_primes
+from .arrays import Bounds, Ranges
 from .spec import Network
+from .subscripts import Loops, box, check_inside, check_integer, check_reduction
 
 NOWHERE = Span(0, 0)
 VALUES = ("state", "parameter", "constant", "observable")
+MAX_REDUCTIONS = 16
 
 
 @dataclass
@@ -26,7 +46,10 @@ class Scope:
     `kinds`: name -> one of "state", "parameter", "constant", "observable",
     "function", "network".  `functions`: name -> its arguments.  `networks` also
     receives those that are only used (`NN(x, y)`).  `macro`: the text holds an
-    @ode_def, whose parameters are listed behind `end`.
+    @ode_def, whose parameters are listed behind `end`.  `arrays`: those of the
+    names that are arrays, with the bounds of each dimension; `constants` are what
+    subscripts and ranges are made of.  `loops` becomes True once an expression
+    with elements or reductions was seen.
     """
 
     kinds: dict[str, str] = field(default_factory=dict)
@@ -34,6 +57,9 @@ class Scope:
     networks: dict[str, Network] = field(default_factory=dict)
     definitions: dict[str, Expr] = field(default_factory=dict)
     macro: bool = False
+    arrays: dict[str, Bounds] = field(default_factory=dict)
+    constants: dict[str, float] = field(default_factory=dict)
+    loops: bool = False
 
     def describe(self, name: str) -> str:
         """`name` in words: "a state", "an observable"."""
@@ -44,12 +70,24 @@ class Scope:
         """All names in words, and the time."""
         return {TIME: "the time", **{name: self.describe(name) for name in self.kinds}}
 
-    def check(self, expr: Expr, local: Collection[str] = (), *, networks: bool = True, time: bool = True) -> Expr:
+    def check(
+        self,
+        expr: Expr,
+        local: Collection[str] = (),
+        *,
+        networks: bool = True,
+        time: bool = True,
+        ranges: tuple[Bound, ...] = (),
+    ) -> Expr:
         """`expr` with every name and call checked; aliases (`π`, `U(x)[1]` of a scalar) replaced.
 
         Arguments: `local`, arguments of the function whose body this is;
-        `networks` and `time` say whether these may occur.  Raises `Complaint`.
+        `networks` and `time` say whether these may occur; `ranges`, the loops
+        around the expression.  Raises `Complaint`.
         """
+        arguments = local
+        if ranges:
+            local = {*local, *(bound.name for bound in ranges)}
         changed = False
 
         def replace(node: Expr, parts: list[Expr]) -> Expr:
@@ -61,8 +99,14 @@ class Scope:
                 return Call(node.func, node.args, None, node.span)
             return node
 
-        for node in postorder(expr):
-            if isinstance(node, Name):
+        for node in scalar_part(expr):
+            if isinstance(node, Index):
+                self.check_element(node, ranges, arguments)
+            elif isinstance(node, Reduce):
+                changed = True
+                self._check_reduction(node, arguments, ranges)
+                self.check(node.body, arguments, networks=networks, time=time, ranges=ranges + node.ranges)
+            elif isinstance(node, Name):
                 changed = changed or node.name == "π"
                 if node.name not in local:
                     self._check_name(node, time)
@@ -80,11 +124,82 @@ class Scope:
                 self._check_condition(node.arg, local)
         return fold(expr, replace) if changed else expr
 
+    # ------------------------------------------------------------ arrays
+
+    def _ranges(self) -> Ranges:
+        return Ranges(self.constants, self.kinds, lambda name: self.describe(name) if name in self.kinds else None)
+
+    def check_element(self, node: Index, ranges: tuple[Bound, ...], local: Collection[str] = ()) -> None:
+        """Refuse an element that the array does not have, within the loops `ranges`."""
+        self.loops = True
+        name, span = node.name, node.span or NOWHERE
+        bounds = self.arrays.get(name)
+        if bounds is None:
+            raise self._no_array(node, local)
+        if len(node.subscripts) != len(bounds):
+            count = len(bounds)
+            raise Complaint(
+                f"`{name}` has {count} subscript{'' if count == 1 else 's'}, not {len(node.subscripts)}",
+                span,
+                f"its elements are {box(name, bounds)}",
+                NameModelError,
+            )
+        describe = self._ranges().describe
+        for subscript in node.subscripts:
+            check_integer(subscript, self.constants, [bound.name for bound in ranges], describe)
+        check_inside(node, bounds, Loops(ranges, self.constants))
+
+    def _no_array(self, node: Index, local: Collection[str]) -> Complaint:
+        name, span = node.name, node.span or NOWHERE
+        if name in local:
+            return Complaint(f"`{name}` is an argument, one number", span, f"write {name}", NameModelError)
+        kind = self.kinds.get(name)
+        if kind in VALUES:
+            return Complaint(
+                f"`{name}` is {self.describe(name)}, not an array",
+                span,
+                f"write {name}, or make it an array where it is defined: {_definition(name, str(kind))}",
+                NameModelError,
+            )
+        if kind is not None or name in BUILTINS:
+            what = "function" if kind is None else kind
+            hint = f"write {name}(...)" + ("[1]" if kind == "network" else "")
+            return Complaint(f"`{name}` is a {what}, not an array", span, hint, NameModelError)
+        hint = suggest(name, self.arrays) or f"write {name}[i]' = ... for i in 1..N, or param {name}[1..N] = 1"
+        return Complaint(f"the array `{name}` is not defined", span, hint, NameModelError)
+
+    def _check_reduction(self, node: Reduce, local: Collection[str], outer: tuple[Bound, ...]) -> None:
+        self.loops = True
+        ranges = self._ranges()
+        names = [bound.name for bound in outer]
+        for bound in node.ranges:
+            ranges.check_index(bound, names, tuple(local))
+            ranges.ends(bound, names)
+            names.append(bound.name)
+        if len(names) > MAX_REDUCTIONS:
+            raise Complaint(
+                f"ranges are nested more than {MAX_REDUCTIONS} deep",
+                node.span or NOWHERE,
+                "name the inner sums",
+                ModelError,
+            )
+        check_reduction(node, outer, self.constants)
+
     # ------------------------------------------------------------ names
 
     def _check_name(self, node: Name, time: bool) -> None:
         name, span = node.name, node.span or NOWHERE
         kind = self.kinds.get(name)
+        if name in self.arrays:
+            bounds = self.arrays[name]
+            index = ", ".join("ijklmnpq"[: len(bounds)])
+            raise Complaint(
+                f"`{name}` is an array; say which element",
+                span,
+                f"write {name}[{', '.join(str(first) for first, _ in bounds)}], or "
+                f"sum({name}[{index}] for {_ranges_written(bounds)})",
+                NameModelError,
+            )
         if kind in VALUES or (kind is None and name in MATH_CONSTANTS):
             return
         if name == TIME:
@@ -274,11 +389,24 @@ class Scope:
                 node = node.then
             elif isinstance(node, Call):
                 return node.func in self.functions or (node.func == "ifelse" and len(node.args) == 3)
-            elif isinstance(node, Name) and node.name in self.definitions and node.name not in seen:
+            elif isinstance(node, (Name, Index)) and node.name in self.definitions and node.name not in seen:
                 seen.add(node.name)
                 node = self.definitions[node.name]
             else:
                 return isinstance(node, Name) and node.name in local
+
+
+def _definition(name: str, kind: str) -> str:
+    return {
+        "state": f"{name}[i]' = ... for i in 1..N",
+        "parameter": f"param {name}[1..N] = 1",
+        "constant": f"param {name}[1..N] = 1",
+    }.get(kind, f"{name}[i] = ... for i in 1..N")
+
+
+def _ranges_written(bounds: Bounds) -> str:
+    pairs = zip("ijklmnpq", bounds, strict=False)
+    return ", ".join(f"{index} in {first}..{last}" for index, (first, last) in pairs)
 
 
 def _arity(name: str, wanted: str, count: int) -> str:

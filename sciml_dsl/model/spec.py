@@ -183,6 +183,7 @@ class ModelSpec:
     weights: tuple[tuple[str, tuple[float, ...]], ...] = field(default=(), repr=False)
     arrays: tuple[Array, ...] = ()
     blocks: tuple[Block, ...] = ()
+    loops: bool = False  # there are arrays, or expressions with `Reduce` nodes
     source: str | None = field(default=None, compare=False, repr=False)
     filename: str | None = field(default=None, compare=False, repr=False)
 
