@@ -126,6 +126,7 @@ def _base(system: System) -> NativeFunctions:
         jac_indptr=indptr,
         jac_indices=indices,
         n=system.n,
+        states=system.states,
         n_params=system.n_params,
         n_weights=system.n_weights,
         n_observables=len(system.observables),

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
-from .integrate import EMPTY, NO_COLUMNS, vector
+from ..errors import InputError, SolveInterrupted
+from .integrate import EMPTY, NO_COLUMNS, Trajectory, vector
+from .methods.registry import Controller
 from .prepare import Given, prepared
-from .solution import Solution
+from .solution import DTYPES, Solution
+from .status import Status
+from .watching import Report, Watcher
 
 if TYPE_CHECKING:
     from ..model.model import Model
@@ -28,14 +31,21 @@ def solve(
     u0: Given = None,
     p: Given = None,
     method: str = "auto",
-    rtol: float | Sequence[float] = 1e-6,
-    atol: float | Sequence[float] = 1e-9,
+    rtol: float | Sequence[float] | Mapping[str, float] = 1e-6,
+    atol: float | Sequence[float] | Mapping[str, float] = 1e-9,
     saveat: float | Sequence[float] | Floats | None = None,
     *,
     max_steps: int = 100_000,
     dtmax: float = math.inf,
+    dtmin: float = 0.0,
     dt0: float | None = None,
+    dt: float | None = None,
     tstops: Sequence[float] | Floats | None = None,
+    d_discontinuities: Sequence[float] | Floats | None = None,
+    positive: bool | str | Sequence[str] = False,
+    controller: str | Controller | None = None,
+    progress: bool | Report = False,
+    dtype: str = "float64",
     sensitivities: bool | str | Sequence[str] | None = None,
     weights: Mapping[str, Any] | None = None,
     linear_solver: str = "auto",
@@ -46,14 +56,28 @@ def solve(
     ---------
     u0, p : initial values and parameters: a mapping of some names to numbers, the others keep
         the model's own; or all of them in the model's order.
-    method : "auto" begins with Tsit5 and changes to Rodas5P and back as stiffness comes and
-        goes; "tsit5" for what is surely not stiff; "rodas5p" for what surely is.
-    rtol, atol : tolerances of the local error, one number or one for each state.
+    method : "auto" chooses by tolerance and changes to an implicit method and back as stiffness
+        comes and goes; or a name from `sciml_dsl.solve.methods.registry.METHODS`.
+    rtol, atol : tolerances of the local error: one number, one for each state, or a mapping
+        of some states to numbers (the others keep 1e-6 and 1e-9).
     saveat : times of output, a spacing (the end is always included) or an ordered array
         inside the span; None: every step.  At an event's time the value after the event.
     max_steps : attempted steps before giving up.
-    dtmax, dt0 : largest and first step; default: no limit, chosen.
-    tstops : times to step on exactly, where the right-hand side jumps.
+    dtmax, dtmin : largest and smallest step; a step that would have to be smaller ends the
+        integration with `DT_TOO_SMALL`.
+    dt0 : first step; None: chosen.
+    dt : the step of methods that estimate no error ("rk4", "euler", symplectic ones).
+    tstops : times to step on exactly; the right-hand side may jump there.
+    d_discontinuities : the same, and the step size is chosen anew behind each.
+    positive : states kept from falling below zero: True for all, or names.  A step that ends
+        below zero by more than `atol` is rejected, one by less is set to zero there.
+        L. F. Shampine, S. Thompson, J. A. Kierzenka & G. D. Byrne, Non-negative solutions of
+        ODEs, Applied Mathematics and Computation 170 (2005) 556-569.
+    controller : of the step size, in place of the method's own: "i", "pi", "pid", or a `Controller`.
+    progress : True shows a bar once an integration takes longer than half a second; a callable
+        gets a dict (see docs/design.md), and stops the integration by returning True.
+    dtype : "float32" gives results in single precision (half the memory); steps are taken
+        in double precision all the same.
     sensitivities : names of parameters and initial values (`"x(0)"`), or True for all
         parameters: the solution then has `sensitivities` (T, n, m).  Exact derivatives of
         the steps taken; step sizes are controlled by the states alone.
@@ -68,6 +92,7 @@ def solve(
     Raises
     ------
     UnknownNameError, MissingValueError, InputError : arguments that do not fit the model.
+    SolveInterrupted : Ctrl-C (it is a KeyboardInterrupt); its `solution` is what was computed.
 
     Example
     -------
@@ -101,44 +126,72 @@ def solve(
     every_step = saveat is None
     options: dict[str, Any] = {
         "method": method,
-        "rtol": rtol,
-        "atol": atol,
+        "rtol": rtol if type(rtol) is float else ready.tolerance(rtol, 1e-6, "rtol"),
+        "atol": atol if type(atol) is float else ready.tolerance(atol, 1e-9, "atol"),
         "tstops": stops,
         "max_steps": max_steps,
         "dt0": dt0 or 0.0,
         "dtmax": dtmax,
         "linear_solver": linear_solver,
     }
+    kept = ready.kept_positive(positive, start) if positive is not False else ()
+    if kept:
+        options["positive"] = kept
+    if dtmin != 0.0:
+        options["dtmin"] = dtmin
+    if dt is not None:
+        options["dt"] = float(dt)
+    if d_discontinuities is not None:
+        options["restarts"] = _ordered(d_discontinuities, t0, t1, "d_discontinuities", sort=True)
+    if controller is not None:
+        options["controller"] = controller
+    watcher = Watcher(progress, t0, t1) if progress is not False else None
+
+    def named(trajectory: Trajectory, seconds: float) -> Solution:
+        end = t1 if trajectory.status != Status.INTERRUPTED else trajectory.t_end
+        return Solution(
+            trajectory,
+            ready.states,
+            span=(t0, t1),
+            u0=start,
+            p=values,
+            parameters=ready.parameters,
+            observables=ready.observables,
+            sensitivity_names=names,
+            event_sources=ready.event_sources,
+            observe=ready.observe,
+            densely=lambda: ready.integrator.run(start, values, t0, end, dense=True, **options),
+            seconds=seconds,
+            method=method,
+            by_address=integrator.choice(method, options["rtol"], bool(names), linear_solver).by_address,
+            positive=kept,
+            dtype=dtype,
+        )
+
+    if dtype not in DTYPES:
+        raise InputError(f'dtype must be "float64" or "float32", got {dtype!r}')
     began = perf_counter()
-    trajectory = integrator.run(
-        start,
-        values,
-        t0,
-        t1,
-        saveat=times,
-        s0=s0,
-        columns=columns,
-        save_steps=every_step,
-        dense=every_step and start.size <= _DENSE_STATES,
-        **options,
-    )
-    seconds = perf_counter() - began
-    return Solution(
-        trajectory,
-        ready.states,
-        span=(t0, t1),
-        u0=start,
-        p=values,
-        parameters=ready.parameters,
-        observables=ready.observables,
-        sensitivity_names=names,
-        event_sources=ready.event_sources,
-        observe=ready.observe,
-        densely=lambda: ready.integrator.run(start, values, t0, t1, dense=True, **options),
-        seconds=seconds,
-        method=method,
-        by_address=integrator.choice(method, rtol, bool(names), linear_solver).by_address,
-    )
+    try:
+        trajectory = integrator.run(
+            start,
+            values,
+            t0,
+            t1,
+            saveat=times,
+            s0=s0,
+            columns=columns,
+            save_steps=every_step,
+            dense=every_step and start.size <= _DENSE_STATES,
+            watcher=watcher,
+            **options,
+        )
+    except SolveInterrupted as stop:
+        found = named(stop.solution, perf_counter() - began)
+        raise SolveInterrupted(f"{found.message}; what was computed is `solution` of this exception", found) from None
+    finally:
+        if watcher is not None:
+            watcher.close()
+    return named(trajectory, perf_counter() - began)
 
 
 def _output_times(saveat: Any, t0: float, t1: float) -> Floats:

@@ -83,6 +83,8 @@ def memory(method: Method, functions: NativeFunctions, plan: Plan | None) -> tup
     work, iwork = np.zeros(int(places[5])), np.zeros(method.iwork_size(n), np.int64)
     if method.fill is not None:
         method.fill(work[places[4] :], iwork, n)
+    if method.states is not None:
+        iwork[-n:] = method.states(functions, method.name)
     if plan is not None:
         ints[abi.LINEAR], ints[abi.LOWER], ints[abi.UPPER], ints[abi.NNZ] = plan.kind, plan.lower, plan.upper, plan.nnz
         work = np.concatenate((work, np.zeros(plan.n_doubles)))

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, SolveInterrupted
+from ..errors import InputError, SolveInterrupted, UnknownNameError, suggest
 from .choice import Choice, choose, control_row
-from .methods.abi import GROW, N_CONTROL
-from .methods.registry import RODAS5P, TSIT5, Controller
+from .methods.abi import N_CONTROL
+from .methods.registry import CONTROLLERS, RODAS5P, TSIT5, Controller
 from .problem import NativeFunctions
 from .slots import (
     FIRST_METHOD,
@@ -104,6 +104,25 @@ def _stops(tstops: Floats, restarts: Floats, backward: bool) -> Floats:
     if backward:
         times = times[::-1]
     return np.concatenate([times, np.isin(times, restarts).astype(np.float64)])
+
+
+def _replace_control(times: Floats, choice: Choice, controller: str | Controller) -> None:
+    """Put another step size controller into `times`, for the chosen method and its partner."""
+    rows = zip(choice.options[[FIRST_METHOD, OTHER_METHOD]], (choice.method, choice.partner), strict=True)
+    for number, method in rows:
+        if method is None:
+            continue
+        if isinstance(controller, str):
+            if controller not in CONTROLLERS:
+                hint = suggest(controller, CONTROLLERS) or "choose " + ", ".join(f'"{name}"' for name in CONTROLLERS)
+                raise UnknownNameError(f"unknown controller {controller!r}; {hint}")
+            constants = CONTROLLERS[controller](method.error_order)
+        else:
+            constants = controller
+        if method.fixed:
+            raise InputError(f'method "{method.name}" makes steps of one size; it has no controller')
+        at = N_TIMES + int(number) * N_CONTROL
+        times[at : at + N_CONTROL] = control_row(method, constants)
 
 
 def _interrupted(trajectory: Trajectory, options: Indices, watcher: Watcher | None) -> None:
@@ -208,7 +227,7 @@ class Integrator:
         dt: float = 0.0,
         restarts: Floats = EMPTY,
         positive: Sequence[int] = (),
-        controller: Controller | None = None,
+        controller: str | Controller | None = None,
         watcher: Watcher | None = None,
         linear_solver: str = "auto",
     ) -> tuple[Any, ...]:
@@ -242,6 +261,8 @@ class Integrator:
             )
         if not (math.isfinite(t0) and math.isfinite(t1)):
             raise InputError(f"the time span ({t0}, {t1}) must be finite")
+        if not (dtmin >= 0.0 and dtmin <= dtmax):
+            raise InputError(f"dtmin must lie between 0 and dtmax = {dtmax:g}, got {dtmin}")
         if not (dt0 >= 0.0 and dtmax > 0.0 and max_steps > 0):
             name, value = ("max_steps", max_steps) if max_steps <= 0 else ("dtmax", dtmax) if dt0 >= 0 else ("dt0", dt0)
             raise InputError(f"{name} must be positive, got {value}")
@@ -260,10 +281,7 @@ class Integrator:
         elif dt != 0.0:
             raise InputError(f'method "{choice.method.name}" chooses its steps; dt is for methods with fixed steps')
         if controller is not None:
-            for number in (options[FIRST_METHOD], options[OTHER_METHOD]):
-                if number >= 0:
-                    row = times[N_TIMES + number * N_CONTROL :]
-                    row[: GROW + 1] = control_row(choice.method, controller)[: GROW + 1]
+            _replace_control(times, choice, controller)
         if len(positive):
             options[N_POSITIVE] = len(positive)
             options = np.concatenate((options, np.asarray(positive, np.int64)))

@@ -455,6 +455,9 @@ def advance(
             counts[REJECTED] += 1
             rejected = True
             not_finite = not np.isfinite(error)
+            if control[method, abi.GROW] <= 1.0:  # the step size is the user's
+                status = failure(u, largest0, not_finite)
+                break
             factor = 0.2 if not_finite else reduction(np.log(error), control, method)
             if method >= BY_ADDRESS and ereals[method - BY_ADDRESS, FACTOR] > 0.0:
                 factor = min(0.9, ereals[method - BY_ADDRESS, FACTOR])

@@ -216,6 +216,34 @@ class Prepared:
                     raise InputError(f"the initial value of `{name}` works out as {values[i]}; check its expression")
         return values
 
+    # ------------------------------------------------------------ each state by itself
+
+    def tolerance(self, given: Any, default: float, what: str) -> Any:
+        """`given`, or where it is a mapping of states to numbers, a vector in the model's order."""
+        if not isinstance(given, Mapping):
+            return given
+        values = np.full(len(self.states), default)
+        for key, value in given.items():
+            values[self._state(key)] = _number(value, f"{what} of {key}")
+        return values
+
+    def kept_positive(self, given: bool | str | Sequence[str], start: Floats) -> tuple[int, ...]:
+        """Indices of the states that must not fall below zero; they must not begin there."""
+        names = self.states if given is True else (given,) if isinstance(given, str) else given
+        if not isinstance(names, Iterable):
+            raise InputError(f"positive must be True or names of states, got {given!r}")
+        found = tuple(self._state(name) for name in names)
+        for i in found:
+            if start[i] < 0.0:
+                raise InputError(f"`{self.states[i]}` is to stay positive but begins at {start[i]:g}")
+        return found
+
+    def _state(self, name: Any) -> int:
+        index = self.state_index.get(str(name))
+        if index is None:
+            raise UnknownNameError(unknown(str(name), self.states, "state"))
+        return index
+
     # ------------------------------------------------------------ sensitivities
 
     def columns(self, names: Any, p: Floats, t0: float, given: Given) -> tuple[tuple[str, ...], Floats, Any]:

@@ -81,6 +81,11 @@ class NativeFunctions:
     own_step: Callable[[Tableau], tuple[int, int]] | None = field(default=None, repr=False, compare=False)
     """Compiles a whole step of an explicit method and its interpolant, (0, 0) where that does not pay."""
     keepalive: object = field(default=None, repr=False, compare=False)
+    states: tuple[str, ...] = field(default=(), compare=False)
+
+    def state_name(self, i: int) -> str:
+        """How messages call state `i`."""
+        return f"`{self.states[i]}`" if self.states else f"state {i + 1}"
 
     @property
     def n_roots(self) -> int:

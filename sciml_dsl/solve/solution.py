@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
+DTYPES = ("float64", "float32")
 STATS = (
     "steps",
     "rejected",
@@ -50,8 +51,7 @@ class Solution:
     p : parameters, then network weights.
     sensitivities : (T, n, m) derivatives of the states by `sensitivity_names`, or None.
 
-    `sol["x"]` is a state or observable at `t`; `sol(t)` interpolates with the method's own
-    fourth-order polynomials.
+    `sol["x"]` is a state or observable at `t`; `sol(t)` interpolates with the method's own polynomials.
 
     Example
     -------
@@ -78,8 +78,13 @@ class Solution:
         seconds: float = 0.0,
         method: str = "auto",
         by_address: tuple[str, str] = ("", ""),
+        positive: tuple[int, ...] = (),
+        dtype: str = "float64",
     ) -> None:
         self.t = trajectory.t
+        self.dtype = dtype
+        if dtype != "float64":  # the doubles are not kept
+            trajectory = trajectory._replace(u=trajectory.u.astype(dtype), s=trajectory.s.astype(dtype))
         self.u = trajectory.u
         self._p = p
         self.states = states
@@ -88,6 +93,7 @@ class Solution:
         self.sensitivity_names = sensitivity_names
         self.method = method
         self._by_address = by_address
+        self._positive = positive
         self._trajectory = trajectory
         self._span = span
         self._u0 = u0
@@ -145,6 +151,12 @@ class Solution:
             return f"reached t = {self._span[1]:g} in {self.stats['steps']} steps"
         if status == Status.TERMINATED:
             return f"ended by an event at {at}"
+        pressed = [self.states[i] for i in self._positive if self._trajectory.u_end[i] == 0.0]
+        if status in (Status.MAX_STEPS, Status.DT_TOO_SMALL) and pressed:
+            return (
+                f"stuck at {at}: the equations lead `{pressed[0]}` below zero, where positive= keeps it; "
+                "correct the equations, or end the integration there with an event"
+            )
         if status == Status.MAX_STEPS:
             advice = (
                 'the model may be stiff, use method="auto" or "rodas5p"'
@@ -168,7 +180,7 @@ class Solution:
                 "there (make it an event, or name the time in tstops), or the tolerances are out of reach"
             )
         if status == Status.INTERRUPTED:
-            return f"stopped by the user at {at}"
+            return f"interrupted at {at}"
         if status == Status.EVENT_CHATTERING:
             return (
                 f"an event fires again and again at {at} without time passing ({self._last_event()}); "
@@ -235,7 +247,8 @@ class Solution:
     def _observables(self, t: Floats, u: Floats) -> Floats:
         if self._observe is None:
             raise InputError("the observables of this solution cannot be evaluated away from its model")
-        return self._observe(np.ascontiguousarray(t), np.ascontiguousarray(u), self._p)
+        states = np.ascontiguousarray(u, dtype=np.float64)
+        return self._observe(np.ascontiguousarray(t), states, self._p).astype(self.dtype, copy=False)
 
     def __call__(self, t: Any, name: str | None = None) -> Floats:
         """States at any time of the integrated range, by dense output.
@@ -279,7 +292,10 @@ class Solution:
             return np.repeat(trajectory.u_end[None, :], times.size, axis=0)
         values = evaluate(trajectory.starts, trajectory.lengths, trajectory.polys, times)
         values[times == trajectory.t_end] = trajectory.u_end
-        return values
+        if self._positive:
+            kept = list(self._positive)
+            values[:, kept] = np.maximum(values[:, kept], 0.0)
+        return values.astype(self.dtype, copy=False)
 
     # ------------------------------------------------------------ elsewhere
 

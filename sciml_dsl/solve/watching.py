@@ -11,12 +11,15 @@ from __future__ import annotations
 import ctypes
 import sys
 from collections.abc import Callable
+from time import perf_counter
 from typing import Any
 
+from ..errors import InputError
 from .slots import CAUGHT
 
 Report = Callable[[dict[str, Any]], Any]
 
+_PATIENCE = 0.5  # seconds before a bar is shown
 _CALLBACK = ctypes.CFUNCTYPE(None, ctypes.c_double, ctypes.c_void_p, ctypes.c_void_p, ctypes.POINTER(ctypes.c_double))
 
 
@@ -55,11 +58,39 @@ def raise_caught(options: Any) -> None:
     restore(kind, value, trace)  # ctypes looks for an error after the call, and raises it
 
 
-class Watcher:
-    """Calls `report` from inside the kernel; keeps what it raises for `again`."""
+class Bar:
+    """A progress bar on standard error, shown once the work has lasted for half a second."""
 
-    def __init__(self, report: Report, t0: float, t1: float) -> None:
-        self._report = report
+    def __init__(self) -> None:
+        self._began = perf_counter()
+        self._progress: Any = None
+
+    def __call__(self, state: dict[str, Any]) -> None:
+        if self._progress is None:
+            if perf_counter() - self._began < _PATIENCE:
+                return
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+            columns = (TextColumn("solve"), BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
+            self._progress = Progress(*columns, console=Console(stderr=True), transient=True)
+            self._progress.start()
+            self._task = self._progress.add_task("", total=state["total"])
+        self._progress.update(self._task, completed=state["step"], description=state["message"])
+
+    def close(self) -> None:
+        """Remove the bar."""
+        if self._progress is not None:
+            self._progress.stop()
+
+
+class Watcher:
+    """Calls `report` from inside the kernel (True: a `Bar`); keeps what it raised for `again`."""
+
+    def __init__(self, report: Report | bool, t0: float, t1: float) -> None:
+        if not (report is True or callable(report)):
+            raise InputError(f"progress must be True, False or a callable, got {report!r}")
+        self._report: Report = Bar() if report is True else report  # type: ignore[assignment]
         self._t0, self._t1 = t0, t1
         self._raised: BaseException | None = None
         self._callback = _CALLBACK(self._call)
@@ -67,18 +98,22 @@ class Watcher:
 
     def _call(self, t: float, u: Any, p: Any, out: Any) -> None:
         try:
-            self.tell(t)
-            out[0] = 0.0
+            out[0] = 1.0 if self.tell(t) is True else 0.0
         except BaseException as error:  # native code is between here and whoever may handle it
             self._raised = error
 
-    def tell(self, t: float) -> None:
-        """Report how far it is."""
+    def tell(self, t: float) -> Any:
+        """Report how far it is; gives what the report returned."""
         share = (t - self._t0) / (self._t1 - self._t0) if self._t1 != self._t0 else 1.0
         message = f"t = {t:.6g} of {self._t1:.6g}"
-        self._report(
+        return self._report(
             {"stage": "solve", "step": round(1000 * share), "total": 1000, "loss": None, "message": message}
         )  # fmt: skip
+
+    def close(self) -> None:
+        """Take down what is shown."""
+        if isinstance(self._report, Bar):
+            self._report.close()
 
     def again(self) -> None:
         """Raise what the report raised."""

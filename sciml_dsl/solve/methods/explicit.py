@@ -16,7 +16,7 @@ from numba import carray, cfunc
 from ..call import call_along_at, call_at
 from ..compiled import METHOD_SIGNATURE, inner, source_digest
 from . import abi
-from .tableau import DEGREE, DENSE_MADE, EXTRA, LAST, PAIR, READY, SECOND_ERROR, STAGES
+from .tableau import DEGREE, DENSE_MADE, EXTRA, LAST, NO_ERROR, PAIR, READY, SECOND_ERROR, STAGES
 
 _T, _H, _ERROR, _FACTOR, _STIFF = abi.T, abi.H, abi.ERROR, abi.FACTOR, abi.STIFF
 _ANY = (1 << 40,)  # arrays from pointers: their length is known elsewhere
@@ -115,7 +115,7 @@ def _build(version: int) -> Any:
             work[own] = h
             iwork_[iown + DENSE_MADE] = 0
             ints_[abi.COUNT_F] += stages - 1
-            reals_[_FACTOR] = 0.0
+            reals_[_FACTOR] = 1.0 if iwork_[iown + SECOND_ERROR] == NO_ERROR else 0.0
             if fn_[abi.FUSED] != 0:
                 call_along_at(fn_[abi.FUSED], t, u, 0, p, work, own, work, at_error)
                 reals_[_ERROR] = work[at_error]
@@ -128,7 +128,7 @@ def _build(version: int) -> Any:
                     call_at(f, t + work[nodes + s] * h, work, g, p, work, k + s * n)
                 stage_argument(work, u, n, h, b, stages, k, at_new)
                 error = weighted_square(work, u, n, h, e, stages, k, at_new, tol)
-                if iwork_[iown + SECOND_ERROR] != 0:
+                if iwork_[iown + SECOND_ERROR] > 0:
                     second = weighted_square(work, u, n, h, e2, stages, k, at_new, tol)
                     if error > 0.0 or not np.isfinite(error):
                         error = error * error / (error + 0.01 * second)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from math import inf
 from typing import TYPE_CHECKING, Literal
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from ..problem import NativeFunctions
     from .rosenbrock_tableau import Tableau as RosenbrockTableau
+    from .splitting import Splitting
     from .tableau import Tableau
 
     Floats = NDArray[np.float64]
@@ -84,6 +86,7 @@ class Method:
     work_size, iwork_size : doubles and integers the method needs for n states, besides tolerances,
         new state, interpolant and linear algebra.
     fill : writes what is constant into them, `fill(own doubles, own integers, n)`, once for each model.
+    states : what it must know of each state (n,), from a model; the end of its own integers.
     needs_jacobian : the model must have one; the method uses the linear algebra of `solve.linear`.
     complex_factors : it also factorises complex matrices.
     mass : mass matrices are possible.
@@ -103,6 +106,7 @@ class Method:
     work_size: Callable[[int], int] = lambda n: 0
     iwork_size: Callable[[int], int] = lambda n: 0
     fill: Callable[[Floats, Indices, int], None] | None = None
+    states: Callable[[NativeFunctions, str], Indices] | None = None
     needs_jacobian: bool = False
     complex_factors: bool = False
     mass: bool = False
@@ -185,6 +189,41 @@ def _rosenbrock(name: str, label: str, order: int, error_order: int, degree: int
     )
 
 
+def _fixed(module: str, label: str, order: int, degree: int) -> Method:
+    """An explicit method without error estimate."""
+    return replace(
+        _explicit(module, label, order, order, degree), kind="fixed", controller=Controller(0.0, grow=1.0)
+    )  # fmt: skip
+
+
+def _symplectic(module: str, label: str, order: int) -> Method:
+    """A splitting method, in the module of its name."""
+
+    def splitting() -> Splitting:
+        found: Splitting = importlib.import_module(f".{module}", __package__).SPLITTING
+        return found
+
+    def momenta(functions: NativeFunctions, name: str) -> Indices:
+        from .splitting import momenta
+
+        return momenta(functions, name)
+
+    return Method(
+        module,
+        label,
+        order,
+        order,
+        3,
+        "symplectic",
+        Controller(0.0, grow=1.0),
+        load=_from("splitting"),
+        work_size=lambda n: splitting().doubles(n),
+        iwork_size=lambda n: splitting().integers(n),
+        fill=lambda work, iwork, n: splitting().fill(work, iwork, n),
+        states=momenta,
+    )
+
+
 TSIT5 = Method("tsit5", "Tsit5", 5, 4, 4, "explicit", proportional(4), stiff_at=2.0)
 RODAS5P = Method("rodas5p", "Rodas5P", 5, 4, 4, "implicit", integral(4), needs_jacobian=True)
 LARGE_RODAS5P = _rosenbrock("rodas5p", "Rodas5P", 5, 4, 4, "rodas5p_tableau")
@@ -201,6 +240,12 @@ METHODS: dict[str, Method] = {
         RODAS5P,
         _rosenbrock("rodas4", "Rodas4", 4, 3, 3),
         _rosenbrock("rosenbrock23", "Rosenbrock23", 2, 2, 2),
+        _fixed("rk4", "RK4", 4, 3),
+        _fixed("euler", "Euler", 1, 1),
+        _symplectic("verlet", "velocity Verlet", 2),
+        _symplectic("mclachlan4", "McLachlan-Atela 4", 4),
+        _symplectic("yoshida4", "Yoshida 4", 4),
+        _symplectic("yoshida6", "Yoshida 6", 6),
     )
 }
 

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 
 Row = tuple[float, ...]
 
+NO_ERROR = -1  # in place of SECOND_ERROR: the method estimates none
+
 # A method's own integers.
 STAGES, EXTRA, DEGREE, LAST, SECOND_ERROR, PAIR, READY, DENSE_MADE, N_OWN = range(9)
 
@@ -32,7 +34,7 @@ class Tableau:
     c : nodes of the stages, the first is 0.
     a : rows of the stages after the first; if `fsal` the last is that of the new state.
     b : weights of the new state.
-    e : weights of the error estimate (those of the method less those of the embedded one).
+    e : weights of the error estimate (those of the method less those of the embedded one), or zeros.
     e2 : of a second estimate, combined with the first as in DOP853; or empty.
     extra_c, extra_a : further stages, used by the interpolant only.
     interpolant : for each stage the coefficients of theta, theta**2, ... in its weight.
@@ -110,5 +112,5 @@ class Tableau:
         for i, row in enumerate(self.interpolant):
             work[at + i * self.degree : at + i * self.degree + len(row)] = row
         iwork[STAGES], iwork[EXTRA], iwork[DEGREE] = stages, len(self.extra_c), self.degree
-        iwork[LAST], iwork[SECOND_ERROR] = self.last, bool(self.e2)
+        iwork[LAST], iwork[SECOND_ERROR] = self.last, bool(self.e2) if any(self.e) else NO_ERROR
         iwork[PAIR] = -1 if self.pair is None else self.pair[0] * 64 + self.pair[1]
