@@ -212,3 +212,101 @@ def test_what_cannot_be_solved_that_way_is_refused():
         m.solve((0, 1), method="rodas4", linear_solver="bandet")
     with pytest.raises(InputError, match="sensitivities"):
         m.solve((0, 1), method="rodas5p", linear_solver="sparse", sensitivities=True)
+
+
+# ---------------------------------------------------------------- a model's own step
+
+VDP = "x' = y; y' = mu*((1 - x^2)*y) - x; x(0) = 2; y(0) = 0; param mu = 1000"
+DRIVEN = (
+    "a' = -50*(a - cos(t)) + b*c; b' = a*c - 3*b; c' = -c + sin(t)*a; d' = c - d^3; a(0)=1; b(0)=0; c(0)=0.5; d(0)=1"
+)
+
+
+def own_step(m: Any, tableau: Tableau, t: float, h: float, u: Any) -> Any:
+    """[error, new state, slope there, stages] by the native function, at tolerances 1."""
+    native = functions(m)
+    address, _ = native.own_step(tableau, 10_000)
+    p = np.array([q.default for q in m.spec.parameters], float)
+    slope = m.rhs(target="numpy")(t, u, p)
+    v = np.concatenate(([h], np.zeros(native.n), np.ones(native.n), slope))
+    out = np.empty(1 + (2 + tableau.stages) * native.n)
+    pointer = ctypes.c_void_p
+    call = ctypes.CFUNCTYPE(None, ctypes.c_double, *[pointer] * 4)(address)
+    call(t, np.ascontiguousarray(u).ctypes.data, p.ctypes.data, v.ctypes.data, out.ctypes.data)
+    return out
+
+
+@pytest.mark.parametrize("name", TABLEAUS)
+@pytest.mark.parametrize("text", [VDP, DRIVEN])
+def test_a_models_own_step_is_the_step(name, text):
+    """Against the formulas written with numpy's linear algebra."""
+    m = sd.model(text)
+    tableau = TABLEAUS[name][0]
+    f, jac = m.rhs(target="numpy"), m.jac(target="numpy")
+    p = np.array([q.default for q in m.spec.parameters], float)
+    rng = np.random.default_rng(1)
+    for h in (1e-4, 0.03):
+        t, u = 0.4, rng.uniform(0.5, 1.5, len(m.states))
+        w = np.eye(u.size) / (h * tableau.gamma) - jac(t, u, p)
+        ft = (f(t + 1e-6, u, p) - f(t - 1e-6, u, p)) / 2e-6
+        k: list[Any] = []
+        for i in range(tableau.stages):
+            arg = u + sum((a * x for a, x in zip((() if i == 0 else tableau.a[i - 1]), k, strict=False)), 0 * u)
+            right = f(t + tableau.c[i] * h, arg, p) + h * tableau.d[i] * ft
+            row = () if i == 0 else tableau.coupling[i - 1]
+            right = right + sum((c * x / h for c, x in zip(row, k, strict=True)), 0 * u)
+            k.append(np.linalg.solve(w, right))
+        new = u + np.array(tableau.b) @ np.array(k)
+        out = own_step(m, tableau, t, h, u)
+        n = u.size
+        scale = np.abs(k).max()
+        np.testing.assert_allclose(out[1 : n + 1], new, rtol=1e-9, atol=1e-9 * scale)
+        np.testing.assert_allclose(out[n + 1 : 2 * n + 1], f(t + h, new, p), rtol=1e-6, atol=1e-6 * scale)
+        np.testing.assert_allclose(out[2 * n + 1 :].reshape(-1, n), k, rtol=1e-8, atol=1e-8 * scale)
+        error = np.sqrt(np.mean((np.array(tableau.e) @ np.array(k)) ** 2))
+        assert out[0] == pytest.approx(error, rel=1e-6, abs=1e-9 * scale)
+
+
+def test_bad_pivots_are_noticed():
+    """W has the diagonal 1/(h gamma) - 1, exactly or nearly zero, and is well conditioned all the same."""
+    m = sd.model("x' = x + 2*y; y' = 3*x + y")
+    tableau = rodas4.TABLEAU
+    for shift in (0.0, 1e-15, 1e-12):
+        assert own_step(m, tableau, 0.0, 4.0 * (1 + shift), np.ones(2))[0] == -1.0
+    assert own_step(m, tableau, 0.0, 4.0 * (1 + 1e-3), np.ones(2))[0] > 0.0
+
+
+def test_a_solve_goes_through_bad_pivots():
+    """The first step has W with a zero diagonal: it is made with row exchanges."""
+    m = sd.model("x' = x + 2*y; y' = 3*x + y; x(0) = 1; y(0) = 1")
+    h = 1 / registry.LARGE_RODAS5P.rosenbrock().gamma
+    sol = m.solve((0, h), method="rodas5p", rtol=1.0, atol=1e3, dt0=h, saveat=[h])
+    assert sol.stats["steps"] == 1
+    exact = np.array([[1.0, 2.0], [3.0, 1.0]])
+    values, vectors = np.linalg.eig(exact)
+    truth = (vectors @ np.diag(np.exp(values * h)) @ np.linalg.inv(vectors) @ np.ones(2)).real
+    assert np.isfinite(sol.u[-1]).all() and np.linalg.norm(sol.u[-1]) < 10 * np.linalg.norm(truth)
+
+
+@pytest.mark.parametrize("name", TABLEAUS)
+def test_own_steps_and_general_ones_agree(name):
+    for text, t1 in ((VDP, 2000.0), (DRIVEN, 5.0)):
+        m = sd.model(text)
+        rtol = 1e-3 if name == "rosenbrock23" else 1e-7
+        own = m.solve((0, t1), method=name, rtol=rtol, atol=rtol)
+        general = m.solve((0, t1), method=name, rtol=rtol, atol=rtol, linear_solver="banded")
+        assert own.stats["f_evaluations"] > 0 and own.stats["factorisations"] == own.stats["jacobian_evaluations"]
+        assert abs(own.stats["steps"] - general.stats["steps"]) <= 2 + general.stats["steps"] // 20
+        times = np.linspace(0, t1, 50)
+        assert np.abs(own(times) - general(times)).max() < (0.1 if name == "rosenbrock23" else 1e-3)
+
+
+def test_a_model_that_is_solved_often_gets_its_own_step():
+    m = sd.model(ROBER)
+    first = m.solve((0, 1e5), u0=ROBER_U0, p=ROBER_P, rtol=1e-6, atol=1e-10, saveat=[1e5])
+    for _ in range(30):
+        last = m.solve((0, 1e5), u0=ROBER_U0, p=ROBER_P, rtol=1e-6, atol=1e-10, saveat=[1e5])
+    integrator = m.__dict__["_prepared"].integrator
+    cold, hot = (next(c for k, c in integrator._choices.items() if k[-1] is flag) for flag in (False, True))
+    assert cold.by_address == ("", "") and hot.by_address == ("", "rodas5p")
+    np.testing.assert_allclose(last.u, first.u, rtol=1e-9)

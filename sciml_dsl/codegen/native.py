@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 from ..graph.derivatives import Sparse
 from ..graph.system import EventNodes, System
+from ..solve.methods.rosenbrock_tableau import Tableau as RosenbrockTableau
 from ..solve.problem import EventInfo, NativeFunctions
-from . import fused
+from . import fused, fused_rosenbrock
 from .jit import MachineCode
 from .llvm import Module
 
@@ -70,7 +71,7 @@ def compile_system(
         base,
         keepalive=tuple(parts),
         extend=lambda part: compile_system(system, **(made | {part: True})),
-        own_step=lambda tableau: _own_step(system, tableau),
+        own_step=lambda tableau, largest=0: _own_step(system, tableau, largest),
         **extra,  # type: ignore[arg-type]
     )
     memory[key] = result
@@ -103,8 +104,13 @@ def _part(system: System, name: str, build: Callable[[System, Module], list[str]
     return found  # type: ignore[return-value]
 
 
-def _own_step(system: System, tableau: Tableau) -> tuple[int, int]:
-    """Addresses of a whole step of an explicit method and of its interpolant; (0, 0) where that does not pay."""
+def _own_step(system: System, tableau: Tableau | RosenbrockTableau, largest: int) -> tuple[int, int]:
+    """Addresses of a whole step of a method and of its interpolant; (0, 0) where that does not pay.
+
+    `largest`: operations a step may take, for Rosenbrock methods.
+    """
+    if isinstance(tableau, RosenbrockTableau):
+        return _own_rosenbrock_step(system, tableau, largest)
     if not fused.fits_whole(system, tableau):
         return 0, 0
 
@@ -113,6 +119,20 @@ def _own_step(system: System, tableau: Tableau) -> tuple[int, int]:
         module.add_function("step", _row(nodes), len(nodes), seeds=True)
         coefficients, extra = fused.whole_interpolant(system, tableau)
         module.add_function("interpolant", _row(coefficients + extra), len(coefficients) + len(extra), seeds=True)
+        return ["step", "interpolant"]
+
+    addresses = _part(system, f"step {tableau.digest}", build)[1]
+    return addresses["step"], addresses["interpolant"]  # type: ignore[return-value]
+
+
+def _own_rosenbrock_step(system: System, tableau: RosenbrockTableau, largest: int) -> tuple[int, int]:
+    if not fused_rosenbrock.fits(system, tableau, largest):
+        return 0, 0
+
+    def build(system: System, module: Module) -> list[str]:
+        for name, make in (("step", fused_rosenbrock.step), ("interpolant", fused_rosenbrock.interpolant)):
+            nodes = make(system, tableau)
+            module.add_function(name, _row(nodes), len(nodes), seeds=True)
         return ["step", "interpolant"]
 
     addresses = _part(system, f"step {tableau.digest}", build)[1]

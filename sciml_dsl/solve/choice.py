@@ -92,23 +92,36 @@ def memory(method: Method, functions: NativeFunctions, plan: Plan | None) -> tup
     return ints, work, iwork
 
 
+COLD, HOT = 2000, 8000
+"""Operations up to which a model gets its own step of a Rosenbrock method: named at once, else when hot."""
+
+
+def own_step(method: Method, functions: NativeFunctions, requested: str, columns: bool, largest: int) -> Any:
+    """Addresses of the model's own step of a Rosenbrock method and its interpolant; zeros for none."""
+    tableau = (registry.LARGE_RODAS5P if method is registry.RODAS5P else method).rosenbrock
+    if tableau is None or columns or not largest or functions.own_step is None or requested not in ("auto", "dense"):
+        return 0, 0
+    return functions.own_step(tableau(), largest)
+
+
 def linear_algebra(
-    method: Method, functions: NativeFunctions, requested: str, columns: bool
+    method: Method, functions: NativeFunctions, requested: str, columns: bool, own: bool
 ) -> tuple[Method, NativeFunctions, Plan | None]:
     """A method, the functions and the plan with which it solves linear systems.
 
     Rodas5P is the one the loop contains (no plan) where dense matrices of moderate size are
-    best and where sensitivities ride along, and called by address elsewhere.
+    best and where sensitivities ride along, and called by address elsewhere; `own`: the model
+    has its own step of the method, and the plan is for where that does not serve.
     """
     if not method.needs_jacobian:
         return method, functions, None
     inside = method is registry.RODAS5P
     if inside and columns and requested not in ("auto", "dense"):
         raise InputError(f'sensitivities are carried with dense matrices, not with linear_solver="{requested}"')
-    if inside and (columns or (functions.n <= SMALL and requested == "auto")):
+    if inside and not own and (columns or (functions.n <= SMALL and requested == "auto")):
         return method, functions, None
     plan = plan_for(functions, requested=requested, complex_too=method.complex_factors)
-    if inside and plan.name == "dense" and functions.n < WITHIN_LOOP:
+    if inside and not own and plan.name == "dense" and functions.n < WITHIN_LOOP:
         return method, functions, None
     if functions.extend is not None and not functions.jac_values and (plan.name != "dense" or not functions.jac):
         functions = functions.extend("sparse")
@@ -153,21 +166,26 @@ def check_method(name: str) -> None:
 
 
 def choose(
-    functions: NativeFunctions, name: str, tolerance: float, columns: bool, tail: tuple[int, ...], linear: str = "auto"
+    functions: NativeFunctions, name: str, tolerance: float, columns: bool, tail: tuple[int, ...], linear: str = "auto",
+    hot: bool = False,
 ) -> Choice:  # fmt: skip
     """What runs for a method's name.
 
     Arguments: `tolerance`, the relative one ("auto" looks at it); `columns`, whether
-    sensitivities ride along; `tail`, addresses of the events; `linear`, the linear solver asked for.
+    sensitivities ride along; `tail`, addresses of the events; `linear`, the linear solver asked for;
+    `hot`, the model is solved so often that compiling its own steps pays.
 
     Raises `UnknownNameError` for a name that is no method's, `InputError` where the
     model lacks what the method needs.
     """
     first, partner = pair(functions, name, tolerance, columns)
     plans: list[Plan | None] = [None, None]
-    first, functions, plans[0] = linear_algebra(first, functions, linear, columns)
+    largest = HOT if hot else COLD
+    steps = [own_step(first, functions, linear, columns, largest), (0, 0)]
+    first, functions, plans[0] = linear_algebra(first, functions, linear, columns, steps[0][0] != 0)
     if partner is not None:
-        partner, functions, plans[1] = linear_algebra(partner, functions, linear, columns)
+        steps[1] = own_step(partner, functions, linear, columns, largest if hot else 0)
+        partner, functions, plans[1] = linear_algebra(partner, functions, linear, columns, steps[1][0] != 0)
     if linear != "auto" and not any(m is not None and m.needs_jacobian for m in (first, partner)):
         raise InputError(f'linear_solver="{linear}" is for implicit methods; "{first.name}" solves no linear systems')
     numbers = [_NUMBERS[first.name] if first.load is None else BY_ADDRESS, -1]
@@ -188,6 +206,7 @@ def choose(
             head[abi.METHOD + which] = method.load()
             blocks.append(memory(method, functions, plans[which]))
             blocks[-1][0][abi.WANT_STIFF] = partner is not None
+            blocks[-1][0][abi.OWN_STEP], blocks[-1][0][abi.OWN_DENSE] = steps[which]
             if method.tableau is not None and functions.own_step is not None:
                 head[abi.FUSED], head[abi.FUSED_DENSE] = functions.own_step(method.tableau())
     external = any(number >= BY_ADDRESS for number in numbers)

@@ -23,6 +23,7 @@ from .slots import (
     FIRST_METHOD,
     KEEP_DENSE,
     MAX_STEPS,
+    N_LU,
     N_POSITIVE,
     N_TIMES,
     OTHER_METHOD,
@@ -37,6 +38,8 @@ Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
 _KINDS = {"when": 0, "at": 1, "every": 2}
+HOT_STEPS = 1000
+"""Factorisations after which a small stiff model gets a step of its own: compiling that costs about as much."""
 EMPTY: Floats = np.empty(0)
 AT_OPTIONS, AT_U0 = 2, 4  # places among the kernel's arguments; p follows u0
 NO_COLUMNS: Indices = np.empty(0, np.int64)
@@ -167,18 +170,22 @@ class Integrator:
         )
         self._size_p = functions.n_params + functions.n_weights
         self._choices: dict[Any, Choice] = {}
+        self._implicit_steps = 0  # made so far; once HOT_STEPS, the model's own steps are compiled
 
     def choice(self, method: str, rtol: Any = 1e-6, columns: bool = False, linear_solver: str = "auto") -> Choice:
         """What runs for a method's name, with or without sensitivities; made once."""
         tolerance = 0.0
         if method == "auto":
             tolerance = rtol if type(rtol) is float else float(np.min(rtol))
-        key = (method, columns, tolerance, linear_solver)
+        hot = self._implicit_steps >= HOT_STEPS
+        key = (method, columns, tolerance, linear_solver, hot)
         found = self._choices.get(key)
         if found is None:
             if len(self._choices) > 100:  # "auto" asked for with ever new tolerances
                 self._choices.clear()
-            found = self._choices[key] = choose(self.functions, method, tolerance, columns, self._tail, linear_solver)
+            found = self._choices[key] = choose(
+                self.functions, method, tolerance, columns, self._tail, linear_solver, hot
+            )
         return found
 
     def run(self, u0: Floats, p: Floats, t0: float, t1: float, **options: Any) -> Trajectory:
@@ -199,6 +206,8 @@ class Integrator:
         """
         arguments = self.arguments(u0, p, t0, t1, **options)
         trajectory = Trajectory._make(self.kernel(*arguments))
+        if self._implicit_steps < HOT_STEPS:
+            self._implicit_steps += int(trajectory.counts[N_LU])
         if trajectory.status == Status.INTERRUPTED:
             _interrupted(trajectory, arguments[AT_OPTIONS], options.get("watcher"))
         return trajectory

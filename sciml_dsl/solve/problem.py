@@ -10,13 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    from .methods.tableau import Tableau
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +74,9 @@ class NativeFunctions:
     events: tuple[EventInfo, ...] = ()
     extend: Callable[[str], NativeFunctions] | None = field(default=None, repr=False, compare=False)
     """Compiles a further part ("sparse", "forward" or "adjoint") and gives all functions with it."""
-    own_step: Callable[[Tableau], tuple[int, int]] | None = field(default=None, repr=False, compare=False)
-    """Compiles a whole step of an explicit method and its interpolant, (0, 0) where that does not pay."""
+    own_step: Callable[..., tuple[int, int]] | None = field(default=None, repr=False, compare=False)
+    """`own_step(tableau, operations)` compiles a whole step of an explicit or Rosenbrock method and its
+    interpolant; (0, 0) where that does not pay."""
     keepalive: object = field(default=None, repr=False, compare=False)
     states: tuple[str, ...] = field(default=(), compare=False)
 

@@ -57,7 +57,9 @@ N_REALS = 16
     FIRST,  # 1 on the first attempt after START
     REJECTED,  # 1 when this attempt repeats a rejected step
     WANT_STIFF,  # 1: an explicit method's ATTEMPT writes reals[STIFF] too
-) = range(25)
+    OWN_STEP,  # address of the model's own step of an implicit method, 0: none
+    OWN_DENSE,  # and of its interpolant
+) = range(27)
 N_INTS = 32
 
 # Addresses, before those of the events.

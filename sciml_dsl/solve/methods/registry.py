@@ -92,7 +92,8 @@ class Method:
     mass : mass matrices are possible.
     start_order : order with which it begins (methods of variable order).
     stiff_at : |h lambda| from which an explicit method may be held back by stability.
-    tableau : of explicit Runge-Kutta methods, which share one compiled function.
+    tableau, rosenbrock : of explicit Runge-Kutta methods, which share one compiled function,
+        and of Rosenbrock methods, which share another.
     """
 
     name: str
@@ -113,6 +114,7 @@ class Method:
     start_order: int = 0
     stiff_at: float = inf
     tableau: Callable[[], Tableau] | None = None
+    rosenbrock: Callable[[], RosenbrockTableau] | None = None
 
     @property
     def fixed(self) -> bool:
@@ -186,6 +188,7 @@ def _rosenbrock(name: str, label: str, order: int, error_order: int, degree: int
         fill=lambda work, iwork, n: tableau().fill(work, iwork, n),
         needs_jacobian=True,
         mass=True,
+        rosenbrock=tableau,
     )
 
 

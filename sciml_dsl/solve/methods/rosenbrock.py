@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numba import carray, cfunc
 
-from ..call import call_at
+from ..call import call_along_at, call_at
 from ..compiled import METHOD_SIGNATURE, inner, source_digest
 from ..linear.interface import evaluate_jacobian, factor, solve
 from . import abi
@@ -40,8 +40,9 @@ def _combine(work: Any, n: int, row: int, width: int, k: int, out: int) -> None:
 def _stages(fn: Any, t: float, h: float, u: Any, p: Any, ints: Any, work: Any, iwork: Any, own: int, iown: int) -> bool:
     """All stages of a step with the factors of W; the last stage's right-hand side goes to the slope at the end."""
     n, s = ints[abi.N], iwork[iown + STAGES]
-    after, ft, g, k = own + n, own + 2 * n, own + 3 * n, own + 4 * n
-    c = k + s * n + 1
+    slope_at, after, k = own + 1 + 2 * n, own + 2 + 4 * n, own + 2 + 5 * n
+    ft, g = k + s * n, k + (s + 1) * n
+    c = g + n + 1
     d, a, coupling = c + s, c + 4 * s, c + 4 * s + s * s
     inverse = 1.0 / h
     mass = ints[abi.AT_MASS] if ints[abi.HAS_MASS] != 0 else -1
@@ -49,7 +50,7 @@ def _stages(fn: Any, t: float, h: float, u: Any, p: Any, ints: Any, work: Any, i
         at = k + stage * n
         if stage == 0:
             for i in range(n):
-                work[at + i] = work[own + i]
+                work[at + i] = work[slope_at + i]
         else:
             for i in range(n):
                 work[g + i] = u[i]
@@ -86,17 +87,43 @@ def _error(work: Any, u: Any, n: int, error: int, ints: Any) -> float:
 
 
 @inner("contract")
+def _own_step(t: float, h: float, u: Any, p: Any, ints: Any, work: Any, iwork: Any) -> float:
+    """The same by the model's own function of a whole step; negative where its pivots do not serve."""
+    n, own, s = ints[abi.N], ints[abi.AT_OWN], iwork[ints[abi.AT_IOWN] + STAGES]
+    at_error = own + 1 + 3 * n
+    work[own] = h
+    call_along_at(ints[abi.OWN_STEP], t, u, 0, p, work, own, work, at_error)
+    error = work[at_error]
+    if error < 0.0:
+        return error
+    ints[abi.COUNT_F] += s
+    ints[abi.COUNT_JAC] += 1
+    ints[abi.COUNT_LU] += 1
+    ints[abi.COUNT_SOLVE] += s
+    new, made, after = ints[abi.AT_NEW], at_error + 1, at_error + 1 + n
+    finite = True
+    for i in range(n):
+        work[new + i] = work[made + i]
+        finite = finite and bool(np.isfinite(work[after + i]))
+    return float(error if finite else np.nan)
+
+
+@inner("contract")
 def _attempt(fn: Any, t: float, h: float, u: Any, p: Any, ints: Any, work: Any, iwork: Any) -> float:
     """One step; the error of it, or NaN."""
     n, own, iown = ints[abi.N], ints[abi.AT_OWN], ints[abi.AT_IOWN]
     s = iwork[iown + STAGES]
-    after, ft, g, k = own + n, own + 2 * n, own + 3 * n, own + 4 * n
-    gamma = k + s * n
+    slope, after, k = own + 1 + 2 * n, own + 2 + 4 * n, own + 2 + 5 * n
+    ft, g, gamma = k + s * n, k + (s + 1) * n, k + (s + 2) * n
     b, e = gamma + 1 + 2 * s, gamma + 1 + 3 * s
     if iwork[iown + READY] == 0:
-        call_at(fn[abi.F], t, u, 0, p, work, own)
+        call_at(fn[abi.F], t, u, 0, p, work, slope)
         ints[abi.COUNT_F] += 1
         iwork[iown + READY] = 1
+    if ints[abi.OWN_STEP] != 0:
+        error = _own_step(t, h, u, p, ints, work, iwork)
+        if not error < 0.0:
+            return error
     if iwork[iown + HAVE_JACOBIAN] == 0:
         evaluate_jacobian(fn, t, u, 0, p, ints, work, iwork)
         if fn[abi.DFDT] != 0:
@@ -127,8 +154,8 @@ def _attempt(fn: Any, t: float, h: float, u: Any, p: Any, ints: Any, work: Any, 
 def _interpolant(u: Any, ints: Any, work: Any, iwork: Any) -> None:
     n, own, iown = ints[abi.N], ints[abi.AT_OWN], ints[abi.AT_IOWN]
     s, degree = iwork[iown + STAGES], iwork[iown + DEGREE]
-    k = own + 4 * n
-    rows = k + s * n + 1 + 4 * s + 2 * s * s
+    k = own + 2 + 5 * n
+    rows = k + (s + 2) * n + 1 + 4 * s + 2 * s * s
     poly = ints[abi.AT_POLY]
     for i in range(n):
         work[poly + i] = u[i]
@@ -150,7 +177,11 @@ def _build(version: int) -> Any:
         u, p, work = carray(u_, _ANY), carray(p_, _ANY), carray(work_, _ANY)
         n, own = ints[abi.N], ints[abi.AT_OWN]
         iown = ints[abi.AT_IOWN] + version - version
+        slope = own + 1 + 2 * n
         if task == abi.START:
+            for i in range(n):
+                work[own + 1 + i] = work[ints[abi.AT_RTOL] + i]
+                work[own + 1 + n + i] = work[ints[abi.AT_ATOL] + i]
             iwork[iown + READY] = 0
             iwork[iown + HAVE_JACOBIAN] = 0
         elif task == abi.ATTEMPT:
@@ -158,10 +189,13 @@ def _build(version: int) -> Any:
             reals_[_ERROR] = _attempt(fn, reals_[_T], reals_[_H], u, p, ints, work, iwork)
         elif task == abi.ACCEPT:
             for i in range(n):
-                work[own + i] = work[own + n + i]
+                work[slope + i] = work[slope + 2 * n + 1 + i]
             iwork[iown + HAVE_JACOBIAN] = 0
         elif task == abi.DENSE:
-            _interpolant(u, ints, work, iwork)
+            if ints[abi.OWN_DENSE] != 0:
+                call_along_at(ints[abi.OWN_DENSE], reals_[_T], u, 0, p, work, own, work, ints[abi.AT_POLY])
+            else:
+                _interpolant(u, ints, work, iwork)
 
     return method
 

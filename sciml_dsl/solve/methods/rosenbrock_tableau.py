@@ -7,10 +7,11 @@ Differential Equations II, IV.7): with W = M/(h gamma) - J,
     unew = u + sum_j b_j k_j,   local error = sum_j e_j k_j.
 
 One compiled function (`rosenbrock.py`) steps with any of them, generated code
-(`codegen.fused`) makes a model's own step of one.  A method's own doubles are, for s
-stages and n states: slope f(t, u), slope at the new state, df/dt, argument of a stage
-(n each), stages (s, n); then the tableau: gamma, nodes (s), d (s), b (s), e (s), A (s, s),
-coupling (s, s), interpolant (s, degree).  Its integers are the slots below.
+(`codegen.fused_rosenbrock`) makes a model's own step of one, with the same memory.  A
+method's own doubles are, for s stages and n states: h, relative tolerances (n), absolute
+tolerances (n), slope f(t, u) (n); error, new state (n), slope there (n), stages (s, n);
+df/dt (n), argument of a stage (n); then the tableau: gamma, nodes (s), d (s), b (s), e (s),
+A (s, s), coupling (s, s), interpolant (s, degree).  Its integers are the slots below.
 """
 
 from __future__ import annotations
@@ -63,12 +64,17 @@ class Tableau:
     def doubles(self, n: int) -> int:
         """Size of a method's own doubles."""
         s = self.stages
-        return (4 + s) * n + 1 + 4 * s + 2 * s * s + s * self.degree
+        return 2 + (7 + s) * n + 1 + 4 * s + 2 * s * s + s * self.degree
+
+    @property
+    def digest(self) -> int:
+        """A number that tells tableaux apart."""
+        return hash((self.gamma, self.a, self.coupling, self.e))
 
     def fill(self, work: NDArray[np.float64], iwork: NDArray[np.int64], n: int) -> None:
         """Write the tableau into the memory of a method."""
         s, degree = self.stages, self.degree
-        at = (4 + s) * n
+        at = 2 + (7 + s) * n
         work[at] = self.gamma
         at += 1
         for values in (self.c, self.d, self.b, self.e):
