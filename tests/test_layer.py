@@ -176,3 +176,17 @@ def test_errors_say_what_to_do():
         sd.model("x' = x^2; x(0) = 1").layer([0.0, 0.9])(torch.tensor([[1.0], [2.0]], dtype=torch.float64))
     with pytest.raises(UnsupportedError, match="does not cross events"):
         sd.model("x' = NN(x); x(0) = 1; when x < 0.1: x += 1").layer(TIMES)
+
+
+@pytest.mark.parametrize("extra", ["", " + 0*NN(x)"])
+def test_adjoint_at_a_switch_in_time_takes_the_side_of_the_step(extra):
+    """The last stage of the step that ends at t = 1.5 is before the switch, the first of the next one behind it."""
+    m = sd.model("x' = (if t >= 1.5 then 2 else 1)*x - k*x^2; x(0) = 1; param k = 0.7")
+    at = torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64, requires_grad=False)
+    gradients = []
+    same = sd.model(m.code("sciml").replace("k*x^2", "k*x^2" + extra))
+    for model, sensitivity in ((m, "forward"), (same, "discrete_adjoint")):
+        layer = model.layer(at, t0=0.0, sensitivity=sensitivity, rtol=1e-10, atol=1e-12)
+        (layer()[:, 0] * torch.tensor([1.0, 2.0, 3.0])).sum().backward()
+        gradients.append(float(layer.p.grad[0]))
+    assert gradients[0] == pytest.approx(gradients[1], rel=1e-8)

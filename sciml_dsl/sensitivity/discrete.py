@@ -51,6 +51,16 @@ def _take_saved(
     return last
 
 
+@njit(cache=True, error_model="numpy", nogil=True)
+def _jumps(stages: Any, i: int) -> bool:
+    """Whether the slope at the end of step `i` differs from that at the beginning of the next."""
+    if i + 1 < stages.shape[0]:
+        for j in range(stages.shape[2]):
+            if stages[i, 6, j] != stages[i + 1, 0, j]:
+                return True
+    return False
+
+
 @njit(cache=True, error_model="numpy", fastmath={"contract"}, nogil=True)
 def reverse(
     vjp: int,
@@ -75,19 +85,28 @@ def reverse(
     kbar = np.empty((7, n))
     before = np.empty(n)
     point = np.empty(n)
-    out = np.empty(n + width)
+    out = np.zeros(n + width)  # vjp writes nothing for the tables of inputs at the end of p
     forwards = m == 0 or times[m] > times[0]
     last = saved.size - 1
     for i in range(m - 1, -1, -1):
-        t, h = times[i], times[i + 1] - times[i]
+        t, end = times[i], np.nextafter(times[i + 1], times[i])
+        h = end - t  # the right-hand side may jump at the end of the step
         for j in range(n):
             before[j] = 0.0
         kbar[:, :] = 0.0
         last = _take_saved(saved, cotangents, last, t, h, forwards, lam, before, kbar)
         for j in range(n):
-            kappa[j] += kbar[6, j]
             point[j] = states[i + 1, j]
-        call_along(vjp, times[i + 1], point, p, kappa, out, 0)
+        if _jumps(stages, i):
+            call_along(vjp, times[i + 1], point, p, kappa, out, 0)
+            for j in range(n):
+                lam[j] += out[j]
+                kappa[j] = 0.0
+            for q in range(width):
+                total[n + q] += out[n + q]
+        for j in range(n):
+            kappa[j] += kbar[6, j]
+        call_along(vjp, end, point, p, kappa, out, 0)
         for j in range(n):
             lam[j] += out[j]
         for q in range(width):
@@ -146,7 +165,17 @@ def reverse_fused(
     forwards = m == 0 or times[m] > times[0]
     last = saved.size - 1
     for i in range(m - 1, -1, -1):
-        t, h = times[i], times[i + 1] - times[i]
+        t = times[i]
+        h = np.nextafter(times[i + 1], t) - t  # the right-hand side may jump at the end of the step
+        if _jumps(stages, i):
+            for j in range(n):
+                point[j] = states[i + 1, j]
+            call_along(vjp, times[i + 1], point, p, kappa, out, 0)
+            for j in range(n):
+                lam[j] += out[j]
+                kappa[j] = 0.0
+            for q in range(n_params):
+                total[n + q] += out[n + q]
         for j in range(n):
             before[j] = 0.0
             v[j] = stages[i, 0, j]
@@ -185,13 +214,14 @@ def reverse_fused(
 def pull_back(
     functions: NativeFunctions, p: Any, times: Any, states: Any, stages: Any, saved: Any, cotangents: Any
 ) -> Any:
-    """Cotangents (n + len(p)) of (u0, p); chooses the fused sweep where the model has one.
+    """Cotangents of u0 (n), parameters and weights; chooses the fused sweep where the model has one.
 
     Arguments as of `reverse`; `functions` with `adjoint=True`.
     """
-    n = functions.n
+    n, n_params = functions.n, functions.n_params
+    width = n + n_params + functions.n_weights
     if functions.tsit5_vjp:
         return reverse_fused(
-            functions.tsit5_vjp, functions.vjp, n, functions.n_params, p, times, states, stages, saved, cotangents
-        )
-    return reverse(functions.vjp, n, p, times, states, stages, saved, cotangents)
+            functions.tsit5_vjp, functions.vjp, n, n_params, p, times, states, stages, saved, cotangents
+        )[:width]
+    return reverse(functions.vjp, n, p, times, states, stages, saved, cotangents)[:width]
