@@ -1,4 +1,4 @@
-"""A reader of the Julia that code targets write: straight lines, `if` blocks, expressions.
+"""A reader of the Julia that code targets write: straight lines, `if` and `while` blocks, expressions.
 
 Julia itself is seldom at hand; this evaluates a function by Julia's own
 precedence (the manual, "Operator Precedence and Associativity"), so that the
@@ -28,6 +28,7 @@ FUNCTIONS = {name: getattr(math, name) for name in (
     "sign": lambda x: float(np.sign(x)), "mod": lambda a, b: a % b, "digamma": lambda x: float(mpmath.digamma(x)),
     "atan": lambda *a: math.atan2(*a) if len(a) == 2 else math.atan(*a),
     "logabsgamma": lambda x: (math.lgamma(x), 1), "first": lambda pair: pair[0],
+    "length": len, "Int": int, "div": lambda a, b: int(a) // int(b), "view": lambda a, places: a[places],
 }  # fmt: skip
 CONSTANTS = {"Inf": math.inf, "NaN": math.nan, "true": True, "false": False}
 
@@ -57,6 +58,15 @@ class _Expression:
         found = self.choice()
         assert self.peek() is None, self.tokens[self.at :]
         return found
+
+    def several(self, env):
+        """The values of `(a, b, ...)`."""
+        assert self.take("(")
+        values = []
+        while not self.take(")"):
+            values.append(self.choice()(env))
+            self.take(",")
+        return values
 
     def choice(self):
         if self.tokens[self.at : self.at + 3] == ["(", ")", "->"]:
@@ -129,6 +139,13 @@ class _Expression:
 
         return value
 
+    def range(self):
+        first = self.choice()
+        if not self.take(":"):
+            return first
+        last = self.choice()
+        return lambda env: slice(int(first(env)) - 1, int(last(env)))
+
     def atom(self):
         if self.take("("):
             inner = self.choice()
@@ -141,15 +158,17 @@ class _Expression:
         if self.take("("):
             arguments = []
             while not self.take(")"):
-                arguments.append(self.choice())
+                arguments.append(self.range())
                 self.take(",")
             if token == "_try":
                 return lambda env: _try(arguments[0](env))
+            if token not in FUNCTIONS:
+                return lambda env: _own(env, token, [a(env) for a in arguments])
             return lambda env: FUNCTIONS[token](*(a(env) for a in arguments))
         if self.take("["):
-            index = int(self.tokens[self.at])
-            self.at += 2
-            return lambda env: env[token][index - 1]
+            index = self.choice()
+            assert self.take("]")
+            return lambda env: env[token][int(index(env)) - 1]
         return lambda env: CONSTANTS[token] if token in CONSTANTS else env[token]
 
 
@@ -164,10 +183,27 @@ def call(source: str, name: str, shape, **arguments) -> np.ndarray:
     """The array `out` that the function `name` fills."""
     start = source.index(f"function {name}(")
     lines = source[start:].split("\n")[1:]
-    env = {**arguments, "out": np.full(shape, 99.0)}
+    env = {**arguments, "out": np.full(shape, 99.0), "": source}
+    for data, numbers in re.findall(r"^const (\w+) = Float64\[([^\]]*)\]", source, re.MULTILINE):
+        env[data] = [float(x) for x in numbers.replace("Inf", "inf").split(",") if x.strip()]
     end = _block(lines, 0, env, True)
     assert lines[end] == "end"
     return env["out"]
+
+
+class _Return(Exception):
+    pass
+
+
+def _own(env, name, arguments):
+    """A function of the file itself that returns a value."""
+    found = re.search(rf"^function {re.escape(name)}\((.*)\)\n", env[""], re.MULTILINE)
+    inner = {**dict(zip(found[1].split(", "), arguments, strict=True)), "": env[""]}
+    try:
+        _block(env[""][found.end() :].split("\n"), 0, inner, True)
+    except _Return as result:
+        return result.args[0]
+    raise AssertionError(f"{name} returned nothing")
 
 
 def _block(lines, at, env, run):
@@ -183,11 +219,25 @@ def _block(lines, at, env, run):
                 taken = not done and (word == "else" or bool(_Expression(cond).whole()(env)))
                 done = done or taken
                 at = _block(lines, at + 1, env, taken)
+        elif line.startswith("while "):
+            start = at + 1
+            while run and _Expression(line[len("while ") :]).whole()(env):
+                _block(lines, start, env, True)
+            at = _block(lines, start, env, False)
+        elif run and line.startswith("return ") and line != "return nothing":
+            raise _Return(_Expression(line[len("return ") :]).whole()(env))
         elif run and line.startswith("fill!(out, "):
             env["out"][...] = _Expression(line[len("fill!(out, ") : -1]).whole()(env)
         elif run and line != "return nothing":
-            target, _, code = line.partition(" = ")
-            value = float(_Expression(code).whole()(env))
+            target, sign, code = re.split(r" (\+?=) ", line, maxsplit=1)
+            if ", " in target and "[" not in target:  # a, b = x, y
+                given = iter(_Expression(f"({code})").several(env))
+                env.update((name, next(given)) for name in target.split(", "))
+                at += 1
+                continue
+            value = _Expression(code).whole()(env)
+            value = value if isinstance(value, (int, list, np.ndarray)) else float(value)
+            value = env[target] + value if sign == "+=" else value
             place = re.fullmatch(r"out\[([\d, ]+)\]", target)
             if place:
                 env["out"][tuple(int(i) - 1 for i in place[1].split(","))] = value

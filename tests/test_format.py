@@ -26,6 +26,7 @@ LAID_OUT = {
     "param a=1 in[0,5]log,b ,c= 2 in log[ 1,2 ]": "param a = 1 in [0, 5] log, b, c = 2 in log [1, 2]\n",
     "neural U(x,y)->2{hidden=[4,5],activation=tanh}": "neural U(x, y) -> 2 { hidden = [4, 5], activation = tanh }\n",
     "neural U(x){ }": "neural U(x) {}\n",
+    "input u=[ (0,1),(2,-3) ]constant  hold ,v   from w": "input u = [(0, 1), (2, -3)] constant hold, v from w\n",
     "p,q=U(x , y)": "p, q = U(x, y)\n",
     "x'=U( x )[ 2 ]": "x' = U(x)[2]\n",
     "x'=if x<1and not y>=2then 3else-4": "x' = if x < 1 and not y >= 2 then 3 else -4\n",

@@ -21,6 +21,7 @@ GRAMMAR = json.loads((ROOT / "grammar" / "sciml.tmLanguage.json").read_text(enco
 TEXTS = {p.stem: p.read_text(encoding="utf-8") for p in sorted((ROOT / "examples").glob("*.sciml"))}
 TEXTS |= {f"statement {i}": text for i, text in enumerate(STATEMENTS)}
 TEXTS["signs"] = (
+    "input u = [(0, 1), (2, -3)] constant hold, T from temp cubic\n"
     "x'' = √(y)·2 − z^-2 ≥ 1 ? a : b\nd(x)/dt = !(a && b) || c // d  #= in #= deep =# =# + x₁⁺\n#==== banner"
 )
 

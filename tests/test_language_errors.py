@@ -131,7 +131,9 @@ CASES = [
     ("⟦jump⟧ k*x: x -= 1", sd.ReservedError, "jumps", ""),
     ("⟦reaction⟧ S + I --β--> 2 I", sd.ReservedError, "reactions", "write the rates out"),
     ("⟦reaction⟧ ∅ --> S", sd.ReservedError, "reactions", ""),
-    ("⟦input⟧ u; x' = u", sd.ReservedError, "inputs", ""),
+    ("input u = ⟦cubic⟧; x' = u", sd.SyntaxModelError, "declaration of an input", "input u cubic"),
+    ("input u linear ⟦cubic⟧; x' = u", sd.SyntaxModelError, "the interpolation of `u` is given twice", "keep one"),
+    ("input u; x' = ⟦u(t - 1)⟧", sd.ReservedError, "at the time t only", "shift the times"),
 ]
 
 

@@ -16,6 +16,7 @@ import sciml_dsl as sd
 PIECES = (
     "x y k α θ t pi e NN U f d dx dt model param const neural when at every from until in log begin end terminate "
     "if then else and or not ifelse exp max wiener history jump reaction input for hidden activation tanh inf "
+    "linear constant cubic hold "
     "x' θ'' dx/dt d(x)/dt x(0) x'(0) NN(x) U(x)[1] @ode_def @ode_def_bare ( ) [ ] { } , ; : ? = == := += -= *= /= -> "
     "=> + - * / ^ ** < <= > >= != && || ! // √ · − ≤ ' ′ ″ # #= =# .. . 0 1 2 3.5 1e3 1e999 .5 2x 2( 0x1 1_0 "
     '\\ " $ % & | ~ ∂ \u0301 ² ₁ ½ \x00 \ufeff \u2028 é 変 🐁'
@@ -54,6 +55,7 @@ STATEMENTS = (
     "neural U(a, b) -> 2 { hidden = [4], activation = sin }",
     "param a = 1.5 in [0, 5] log, b",
     "const g = 2*pi",
+    "input u from w = [(0, g), (1, -2)] constant hold, v cubic",
     "x(0) = a; y(0) = 1; y'(0) = 0",
     "when x < 0.1 and y > 2: x += 1, terminate",
     "every 24 from 0 until 240: x = g",

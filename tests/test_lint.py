@@ -57,6 +57,7 @@ WARNED: dict[str, list[tuple[str, int, int]]] = {
     "x' = if x == 1 then 1 else 0": [("float-equality", 1, 9)],
     "x' = -x^1/2": [("ambiguous-division", 1, 6)],
     "x' = 1 + 2*x^1/3": [("ambiguous-division", 1, 10)],
+    "input u\nx' = -x": [("unused-input", 1, 7)],
     "@ode_def begin\n dx = -1/2x\nend": [("ambiguous-division", 2, 7)],
 }
 
@@ -86,6 +87,7 @@ SILENT = [
     "x' = if n == 1 then x else 0; param n = 1",  # a switch, which does not vary
     "x' = -x; when x == 0.5: x = 1",
     "x' = (x^1)/2 + x^(1/2)*0 + 1/3*x; x(0) = 1",
+    "input u = [(0, 1), (1, 2)]; x' = u - x; y = sqrt(x) + sqrt(u); x(0) = 1",
     "x' = 2x/3 + x/(2x + 1)",
     "x' = x/(exp(x) + 1) + x - y; y' = x*y - y*2",
 ]

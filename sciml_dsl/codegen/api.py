@@ -135,14 +135,30 @@ def _native(model: Model, name: str, shape: tuple[int, ...]) -> Callable[..., An
 
     compiled = functions(model)
     n, n_p = compiled.n, compiled.n_params + compiled.n_weights
+    own: Any = None
+    if compiled.n_inputs:
+        from ..model.interpolate import untail
+        from .program import tables_of
+
+        own = tables_of(model.spec)
     pointer = ctypes.POINTER(ctypes.c_double)
     native = ctypes.CFUNCTYPE(None, ctypes.c_double, pointer, pointer, pointer)(getattr(compiled, name))
 
     def call(t: float, u: Any, p: Any) -> Any:
         u = np.ascontiguousarray(u, dtype=np.float64)
         p = np.ascontiguousarray(p, dtype=np.float64)
-        if u.shape != (n,) or p.shape != (n_p,):
-            raise InputError(f"u must have shape ({n},) and p ({n_p},), not {u.shape} and {p.shape}")
+        if compiled.n_inputs:
+            if p.shape == (n_p,) and own is not None:
+                p = np.concatenate([p, own])
+            elif p.ndim != 1 or p.size <= n_p or untail(p[n_p:], compiled.n_inputs) is None:
+                raise InputError(
+                    f"p must hold {n_p} numbers and behind them the tables of the inputs\n"
+                    "  hint: m.parameter_vector(p, inputs=table) makes it; m.with_inputs(table) keeps the tables"
+                )
+        elif p.shape != (n_p,):
+            raise InputError(f"p must have shape ({n_p},), not {p.shape}")
+        if u.shape != (n,):
+            raise InputError(f"u must have shape ({n},), not {u.shape}")
         out = np.empty(shape)
         native(t, *(a.ctypes.data_as(pointer) for a in (u, p, out)))
         return out

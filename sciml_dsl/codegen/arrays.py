@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ..graph.graph import Graph
-from ..graph.ops import LEAVES
+from ..graph.ops import INPUT, LEAVES
 from .blocks import DEEPEST, LONGEST, Body, Names, network_orders
 from .contexts import Contexts, Instance, assign
 from .printer import BIT_AND, BIT_OR, NEG, Printer, Text, within
@@ -59,6 +59,7 @@ class _Writer:
     lines: list[str] = field(default_factory=list)
     leaves: set[tuple[str, int]] = field(default_factory=set)
     networks: bool = False
+    inputs: bool = False
 
     def below(self, instance: Instance) -> list[Instance]:
         """The values that must exist before this one."""
@@ -130,6 +131,10 @@ class _Writer:
             n_in = len(self.graph.args[self.graph.args[node][0]])
             text = self.printer.projection(parts[0].code, data, n_in)
             return self.keep(instance, Text(text, depth=1))
+        if op == INPUT:
+            assert isinstance(data, tuple)
+            self.inputs = True
+            return self.keep(instance, self.printer.input(data[0], self.printer.as_number(parts[0]), data[1]))
         if op.startswith("net"):
             raise NotImplementedError(f"source targets do not print the operation {op!r}")
         if context:
@@ -164,4 +169,4 @@ def write(graph: Graph, roots: Sequence[int], printer: ArrayPrinter, names: Name
     contexts = assign(graph, roots, printer.MASKED)
     writer = _Writer(graph, printer, names, contexts, network_orders(graph, graph.reachable(roots)))
     values = [printer.as_number(writer.write((root, 0))) for root in roots]
-    return Body(writer.lines, values, sorted(writer.leaves), writer.networks)
+    return Body(writer.lines, values, sorted(writer.leaves), writer.networks, writer.inputs)

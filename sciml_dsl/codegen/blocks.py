@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..graph.graph import Graph
-from ..graph.ops import LEAVES, NETWORK_OPS
+from ..graph.ops import INPUT, LEAVES, NETWORK_OPS
 from .identifiers import Identifiers
 from .printer import Printer, Text
 from .regions import Regions, place
@@ -36,12 +36,13 @@ class Names:
 @dataclass
 class Body:
     """The inside of a function: statements, the value of each root, the leaves it reads,
-    and whether it calls networks."""
+    and whether it calls networks or looks up inputs."""
 
     lines: list[str]
     values: list[Text]
     leaves: list[tuple[str, int]]
     networks: bool = False
+    inputs: bool = False
 
 
 @dataclass
@@ -67,6 +68,7 @@ class _Writer:
     blocks: dict[int, list[str | _If]] = field(default_factory=dict)
     leaves: set[tuple[str, int]] = field(default_factory=set)
     networks: bool = False
+    inputs: bool = False
 
     def block(self, region: int) -> list[str | _If]:
         return self.blocks.setdefault(region, [])
@@ -77,6 +79,10 @@ class _Writer:
             self.texts[node] = self.leaf(op, data)
         elif op in NETWORK_OPS:
             self.network(node, orders)
+        elif op == INPUT:
+            assert isinstance(data, tuple)
+            self.inputs = True
+            self.keep(node, self.printer.input(data[0], self.printer.as_number(self.texts[args[0]]), data[1]))
         elif node in self.regions.arms and any(self.blocks.get(arm) for arm in self.regions.arms[node]):
             self.branch(node)
         else:
@@ -168,7 +174,7 @@ def write(graph: Graph, roots: Sequence[int], printer: Printer, names: Names) ->
     lines: list[str] = []
     _lines(writer.blocks.get(0, []), 0, lines, printer)
     values = [printer.as_number(writer.texts[root]) for root in roots]
-    return Body(lines, values, sorted(writer.leaves), writer.networks)
+    return Body(lines, values, sorted(writer.leaves), writer.networks, writer.inputs)
 
 
 def _lines(block: list[str | _If], indent: int, out: list[str], printer: Printer) -> None:

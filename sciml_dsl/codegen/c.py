@@ -92,6 +92,10 @@ class CPrinter(Printer):
         self.use("modulo")
         return self._join(f"modulo({a.code}, {b.code})", ATOM, a, b)
 
+    def input(self, k: int, time: Text, order: int) -> Text:
+        self.use("input_value")
+        return self._join(f"input_value(p + {self.program.system.tables_at}, {k}, {time.code}, {order})", ATOM, time)
+
     def assign(self, name: str, code: str, truth: bool = False) -> str:
         return f"const {'int' if truth else 'double'} {name} = {code};"
 
@@ -217,12 +221,14 @@ def _data(program: Program, printer: CPrinter, dialect: Dialect) -> list[str]:
         ("OBSERVABLES", system.observable_names),
     ]:
         lines += _array(f"{text} {name}[]", map(_string, names), "0")
-    lines += _array(f"{number} P0[]", layout.numbers(printer, [*program.defaults, *(program.weights or ())]), "0.0")
+    lines += _array(f"{number} P0[]", layout.numbers(printer, program.whole), "0.0")
     if program.initial is not None:
         lines += _array(f"{number} U0[]", layout.numbers(printer, program.initial), "0.0")
     lines += ["/* Where the numbers of jacobian_values stand: compressed sparse columns, rows and columns from 0. */"]
     lines += _array(f"{whole} JACOBIAN_INDICES[]", map(str, program.indices), "0")
     lines += _array(f"{whole} JACOBIAN_INDPTR[]", map(str, program.indptr), "0")
+    if system.inputs:
+        lines += _array(f"{text} INPUTS[]", map(_string, system.inputs), "0")
     if system.events:
         lines += _array(f"{text} EVENTS[]", (_string(event.kind) for event in system.events), "0")
         lines += _array(f"{whole} TERMINAL[]", (str(int(event.terminate)) for event in system.events), "0")

@@ -52,6 +52,38 @@ LOCAL double modulo(double a, double b)
     return a - b*floor(a/b);
 }
 """,
+    "input_value": """
+/* Input number k at time t, or its derivative of that order; NaN outside its table. */
+LOCAL double input_value(const double *tables, int k, double t, int order)
+{
+    const double *table = tables + (long)tables[k];
+    const long m = (long)table[0];
+    const double *knots = table + 3, *c;
+    long low = 0, high = m, middle;
+    double s;
+    if (!(table[1] <= t && t <= table[2]))
+        return NAN;
+    while (high - low > 1) {
+        middle = (low + high)/2;
+        if (knots[middle] <= t)
+            low = middle;
+        else
+            high = middle;
+    }
+    s = t - knots[low];
+    c = knots + m + 4*low;
+    switch (order) {
+    case 0:
+        return c[0] + s*(c[1] + s*(c[2] + s*c[3]));
+    case 1:
+        return c[1] + s*(2.0*c[2] + 3.0*s*c[3]);
+    case 2:
+        return 2.0*c[2] + 6.0*c[3]*s;
+    default:
+        return 6.0*c[3];
+    }
+}
+""",
     "digamma": """
 /* Logarithmic derivative of the gamma function (recurrence, reflection, asymptotic series). */
 LOCAL double digamma(double x)

@@ -15,13 +15,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ..graph.graph import Graph
-from ..graph.ops import CONDITIONS, LEAVES, NETWORK_OPS
+from ..graph.ops import CONDITIONS, INPUT, LEAVES, NETWORK_OPS
 
 MAX_COPIES = 16
 """A node needed under more conditions than this is computed once, around them all, unprotected."""
 
 HARMLESS = CONDITIONS | LEAVES | {"add", "sub", "mul", "neg", "abs", "sign", "floor", "ceil", "min", "max", "select"}
-HARMLESS |= {"sin", "cos", "tanh", "atan", "asinh", "erf", "erfc", *NETWORK_OPS}
+HARMLESS |= {"sin", "cos", "tanh", "atan", "asinh", "erf", "erfc", INPUT, *NETWORK_OPS}
 """Operations whose value and derivative are finite at every finite argument."""
 
 

@@ -52,7 +52,7 @@ _LETTERS = frozenset({"Lu", "Ll", "Lt", "Lo", "Nd", "Mn"})
 
 class JuliaPrinter(Printer):
     FUNCTIONS: ClassVar[dict[str, str]] = {name: name for name in _SAME} | {"atan2": "atan", "lgamma": "logabsgamma"}
-    HELPERS: ClassVar[dict[str, str]] = {"_try": runtime.TRY}
+    HELPERS: ClassVar[dict[str, str]] = {"_try": runtime.TRY, "_input": runtime.INPUT}
     INFINITY, NAN = "Inf", "NaN"
     TRUE, FALSE = "true", "false"
     OTHERWISE = "else"
@@ -179,6 +179,10 @@ def _data(program: Program, printer: JuliaPrinter) -> list[str]:
         lines += array("U0", "Float64", layout.numbers(printer, program.initial))
     if program.weights is not None:
         lines += array("WEIGHTS", "Float64", layout.numbers(printer, program.weights))
+    if system.inputs:
+        lines += array("INPUTS", "String", [_string(name) for name in system.inputs])
+    if program.tables is not None:
+        lines += array("TABLES", "Float64", layout.numbers(printer, program.tables))
     if system.events:
         lines += array("EVENTS", "String", [_string(event.kind) for event in system.events])
         lines += array("TERMINAL", "Bool", [str(event.terminate).lower() for event in system.events])
@@ -195,6 +199,11 @@ def _function(program: Program, routine: Routine, printer: JuliaPrinter) -> list
         n = program.system.n_params
         tail = f"view(p, {n + 1}:length(p))"
         lines.append(f"    w = {tail}" if program.weights is None else f"    w = length(p) > {n} ? {tail} : WEIGHTS")
+    if inside.inputs:
+        n = program.system.tables_at
+        tail = f"view(p, {n + 1}:length(p))"
+        fallback = f"length(p) > {n} ? {tail} : TABLES"
+        lines.append(f"    tables = {tail if program.tables is None else fallback}")
     lines += layout.indented(inside.lines)
     if len(routine.entries) < math.prod(routine.shape):
         lines.append(f"    fill!(out, {printer.number(routine.fill).code})")

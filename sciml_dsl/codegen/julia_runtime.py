@@ -14,6 +14,42 @@ function _try(value)
 end
 '''
 
+INPUT = '''
+"""
+    _input(tables, k, t, order)
+
+Input number k (from 0) at time t, or its derivative of that order; NaN outside its table.
+"""
+function _input(tables, k, t, order)
+    at = Int(tables[k+1])
+    m = Int(tables[at+1])
+    if !(tables[at+2] <= t && t <= tables[at+3])
+        return NaN*t
+    end
+    at += 3
+    low, high = 0, m
+    while high - low > 1
+        middle = div(low + high, 2)
+        if tables[at+middle+1] <= t
+            low = middle
+        else
+            high = middle
+        end
+    end
+    s = t - tables[at+low+1]
+    at += m + 4*low
+    c0, c1, c2, c3 = tables[at+1], tables[at+2], tables[at+3], tables[at+4]
+    if order == 0
+        return c0 + s*(c1 + s*(c2 + s*c3))
+    elseif order == 1
+        return c1 + s*(2*c2 + 3*s*c3)
+    elseif order == 2
+        return 2*c2 + 6*c3*s
+    end
+    return 6*c3
+end
+'''
+
 _SLOPES = {
     "tanh": "y = tanh(x)\nd = 1 - y*y\nreturn y, d, -2*y*d",
     "sigmoid": "e = exp(-abs(x))\ny = (x >= 0 ? one(e) : e)/(1 + e)\nd = e/((1 + e)*(1 + e))\nreturn y, d, d*(1 - 2*y)",

@@ -12,7 +12,7 @@ import unicodedata
 from dataclasses import dataclass
 
 from ..language.ast import Binary, Call, Expr, IfElse, Index, Name, Num, Reduce, Unary, fold
-from ..model.spec import Event, ModelSpec
+from ..model.spec import Event, Input, ModelSpec
 
 CHOICE, LOGIC, COMPARE, SUM, PRODUCT, SIGN, POWER, ATOM = range(8)
 
@@ -227,6 +227,7 @@ def emit(spec: ModelSpec) -> str:
     <BLANKLINE>
     """
     rows = _equations(spec)
+    rows += [(f"{name(i.name)}(t)", _input(i)) for i in spec.inputs]
     rows += [(name(d.name), expression(d.expr)) for d in spec.definitions]
     for function in spec.functions:
         arguments = ", ".join(map(name, function.args))
@@ -239,6 +240,11 @@ def emit(spec: ModelSpec) -> str:
     lines = [f"{left} &= {right}" for left, right in rows]
     lines += [f"& {_event(event)}" for event in spec.events]
     return "\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}\n"
+
+
+def _input(given: Input) -> str:
+    how = {"linear": "linear", "constant": "piecewise constant", "cubic": "cubic spline"}[given.interpolation]
+    return f"\\text{{{how}, from data}}"
 
 
 def _equations(spec: ModelSpec) -> list[tuple[str, str]]:

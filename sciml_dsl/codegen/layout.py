@@ -13,6 +13,7 @@ from .program import Program
 
 WIDTH = 110
 
+TABLES_INSIDE = "The model's own tables are in this file."
 WEIGHTS_INSIDE = ["Where p holds the parameters only, the weights in this file are used."]
 
 
@@ -64,6 +65,18 @@ def docstring(program: Program, about: Sequence[str]) -> list[str]:
             "The parameters are followed by the weights of every network, layer by layer:",
             "the matrix (row by row), then the bias, as in torch.nn.Linear.",
         ]
+    if system.inputs:
+        lines += _listed("inputs", system.inputs)
+        behind = "weights" if system.networks else "parameters"
+        lines += [
+            "",
+            f"Behind the {behind} p holds the tables of the inputs, from p[{system.tables_at}] on: for each input",
+            "where its table begins (counted from there), then the tables.  A table is: the number m of its knots,",
+            "the first and last time at which it may be asked, m knots, and m times four coefficients of powers of",
+            "(t - knot), constant first, that hold up to the next knot.",
+        ]
+        if program.tables is not None:
+            lines.append(TABLES_INSIDE)
     return [*lines, "", *about, '"""']
 
 
@@ -86,6 +99,8 @@ def constants(program: Program, printer: Printer) -> list[str]:
     lines += wrapped("OBSERVABLES = ", strings(system.observable_names))
     if system.networks:
         lines += wrapped("NETWORKS = ", strings(net.name for net in system.networks))
+    if system.inputs:
+        lines += wrapped("INPUTS = ", strings(system.inputs))
     lines += wrapped("JACOBIAN_INDICES = ", [str(i) for i in program.indices])
     lines += wrapped("JACOBIAN_INDPTR = ", [str(i) for i in program.indptr])
     if system.events:

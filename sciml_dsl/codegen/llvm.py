@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..graph.graph import Graph
-from ..graph.ops import CONDITIONS
+from ..graph.ops import CONDITIONS, INPUT
 from ..graph.system import System
 from .llvm_network import MATH, definitions, number
 
@@ -90,6 +90,86 @@ plain:
 """
 
 
+INPUT_VALUE = f"""define internal double @input_value(ptr readonly %z, i64 %k, double %t, i32 %order) nounwind {{
+entry:
+  %seat = getelementptr double, ptr %z, i64 %k
+  %start = load double, ptr %seat, align 8
+  %at = fptosi double %start to i64
+  %table = getelementptr double, ptr %z, i64 %at
+  %size = load double, ptr %table, align 8
+  %m = fptosi double %size to i64
+  %p1 = getelementptr double, ptr %table, i64 1
+  %first = load double, ptr %p1, align 8
+  %p2 = getelementptr double, ptr %table, i64 2
+  %last = load double, ptr %p2, align 8
+  %after = fcmp oge double %t, %first
+  %before = fcmp ole double %t, %last
+  %inside = and i1 %after, %before
+  %knots = getelementptr double, ptr %table, i64 3
+  br i1 %inside, label %search, label %outside
+outside:
+  ret double {number(float("nan"))}
+search:
+  %low = phi i64 [0, %entry], [%low1, %halve]
+  %high = phi i64 [%m, %entry], [%high1, %halve]
+  %gap = sub i64 %high, %low
+  %more = icmp sgt i64 %gap, 1
+  br i1 %more, label %halve, label %found
+halve:
+  %sum = add i64 %low, %high
+  %middle = ashr i64 %sum, 1
+  %pm = getelementptr double, ptr %knots, i64 %middle
+  %knot = load double, ptr %pm, align 8
+  %left = fcmp ole double %knot, %t
+  %low1 = select i1 %left, i64 %middle, i64 %low
+  %high1 = select i1 %left, i64 %high, i64 %middle
+  br label %search
+found:
+  %pk = getelementptr double, ptr %knots, i64 %low
+  %origin = load double, ptr %pk, align 8
+  %s = fsub double %t, %origin
+  %pieces = getelementptr double, ptr %knots, i64 %m
+  %four = shl i64 %low, 2
+  %pc = getelementptr double, ptr %pieces, i64 %four
+  %c0 = load double, ptr %pc, align 8
+  %pc1 = getelementptr double, ptr %pc, i64 1
+  %c1 = load double, ptr %pc1, align 8
+  %pc2 = getelementptr double, ptr %pc, i64 2
+  %c2 = load double, ptr %pc2, align 8
+  %pc3 = getelementptr double, ptr %pc, i64 3
+  %c3 = load double, ptr %pc3, align 8
+  switch i32 %order, label %value [i32 1, label %slope
+                                   i32 2, label %bend
+                                   i32 3, label %twist]
+value:
+  %a3 = fmul double %s, %c3
+  %a2 = fadd double %c2, %a3
+  %b2 = fmul double %s, %a2
+  %a1 = fadd double %c1, %b2
+  %b1 = fmul double %s, %a1
+  %y = fadd double %c0, %b1
+  ret double %y
+slope:
+  %two = fmul double %c2, {number(2.0)}
+  %sc = fmul double %s, {number(3.0)}
+  %d3 = fmul double %sc, %c3
+  %d2 = fadd double %two, %d3
+  %e2 = fmul double %s, %d2
+  %dy = fadd double %c1, %e2
+  ret double %dy
+bend:
+  %twice = fmul double %c2, {number(2.0)}
+  %six = fmul double %c3, {number(6.0)}
+  %f3 = fmul double %six, %s
+  %ddy = fadd double %twice, %f3
+  ret double %ddy
+twist:
+  %dddy = fmul double %c3, {number(6.0)}
+  ret double %dddy
+}}
+"""
+
+
 @dataclass
 class Module:
     """IR text under construction: functions, and what they need declared."""
@@ -99,6 +179,7 @@ class Module:
     unary: set[str] = field(default_factory=set)
     binary: set[str] = field(default_factory=set)
     networks: dict[int, set[str]] = field(default_factory=dict)
+    inputs: bool = False
 
     def text(self) -> str:
         """The whole module."""
@@ -111,6 +192,8 @@ class Module:
         if "digamma" in unary:
             unary |= {"tan", "llvm.log.f64"}
             parts.append(DIGAMMA)
+        if self.inputs:
+            parts.append(INPUT_VALUE)
         parts += [
             f"declare double @{name}(double) nounwind willreturn memory(none)" for name in sorted(unary - {"digamma"})
         ]
@@ -348,6 +431,11 @@ class _Straight:
             ratio = self.emit(f"fdiv double {a}, {b}")
             whole = self.emit(f"call double @llvm.floor.f64(double {ratio})")
             text = f"fsub contract double {a}, {self.emit(f'fmul contract double {b}, {whole}')}"
+        elif op == INPUT:
+            k, order = self.graph.data[node]  # type: ignore[misc]
+            self.module.inputs = True
+            tables = self._at("%p", self.module.system.tables_at)
+            text = f"call double @input_value(ptr {tables}, i64 {k}, double {self.value(args[0])}, i32 {order})"
         else:
             self._network(node, op, args)
             return

@@ -151,6 +151,7 @@ def _base(system: System) -> NativeFunctions:
         n_weights=system.n_weights,
         n_observables=len(system.observables),
         n_switches=len(system.switches),
+        n_inputs=len(system.inputs),
         events=tuple(EventInfo(e.kind, e.terminate, _resets(system, e)) for e in system.events),
         keepalive=code,
         **addresses,  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from . import activations, layout
 from .blocks import write
-from .printer import Printer, Text
+from .printer import ATOM, Printer, Text
 from .program import Program, Routine, describe
 from .python import PythonPrinter
 
@@ -41,9 +41,48 @@ def _digamma(x):
 _NUMPY = "cbrt sign floor ceil log2 expm1".split()
 
 
+_INPUT = f'''
+{NJIT}
+def _input(p, tables, k, t, order):
+    """Input number k at time t, or its derivative of that order; NaN outside its table.
+
+    The tables of all inputs begin at p[tables].
+    """
+    at = tables + int(p[tables + k])
+    m = int(p[at])
+    if not (p[at + 1] <= t and t <= p[at + 2]):
+        return math.nan
+    at += 3
+    low, high = 0, m
+    while high - low > 1:
+        middle = (low + high)//2
+        if p[at + middle] <= t:
+            low = middle
+        else:
+            high = middle
+    s = t - p[at + low]
+    at += m + 4*low
+    if order == 0:
+        return p[at] + s*(p[at + 1] + s*(p[at + 2] + s*p[at + 3]))
+    if order == 1:
+        return p[at + 1] + s*(2.0*p[at + 2] + 3.0*s*p[at + 3])
+    if order == 2:
+        return 2.0*p[at + 2] + 6.0*p[at + 3]*s
+    return 6.0*p[at + 3]
+'''
+
+
 class NumbaPrinter(Printer):
     FUNCTIONS: ClassVar[dict[str, str]] = {**PythonPrinter.FUNCTIONS, **{name: f"np.{name}" for name in _NUMPY}}
-    HELPERS: ClassVar[dict[str, str]] = {"_digamma": _DIGAMMA}
+    HELPERS: ClassVar[dict[str, str]] = {"_digamma": _DIGAMMA, "_input": _INPUT}
+
+    def __init__(self, tables_at: int) -> None:
+        super().__init__()
+        self.tables_at = tables_at
+
+    def input(self, k: int, time: Text, order: int) -> Text:
+        self.use("_input")
+        return self._join(f"_input(p, {self.tables_at}, {k}, {time.code}, {order})", ATOM, time)
 
     def truth_to_number(self, text: Text) -> Text:
         return self.choose(text, Text("1.0"), Text("0.0"))
@@ -71,7 +110,7 @@ def source(model: Model) -> str:
     >>> import sciml_dsl as sd
     >>> text = source(sd.model("x' = -k*x; x(0) = 1; param k = 2"))
     """
-    printer = NumbaPrinter()
+    printer = NumbaPrinter(model.system.tables_at)
     program = describe(model, ["math", "np", "njit", "_mlp", *NumbaPrinter.HELPERS, *activations.RESERVED])
     functions: list[str] = []
     for routine in program.routines:
@@ -85,8 +124,7 @@ def source(model: Model) -> str:
     )
     lines += ["", "import math", "", "import numpy as np", "from numba import njit", ""]
     lines += layout.constants(program, printer)
-    defaults = [*program.defaults, *(program.weights or ())]
-    lines += layout.wrapped("P0 = np.array(", layout.numbers(printer, defaults), ")")
+    lines += layout.wrapped("P0 = np.array(", layout.numbers(printer, program.whole), ")")
     if program.initial is not None:
         lines += layout.wrapped("U0 = np.array(", layout.numbers(printer, program.initial), ")")
     for helper in printer.helpers():
@@ -103,7 +141,7 @@ def _function(program: Program, routine: Routine, printer: Printer) -> list[str]
     body = write(program.system.graph, nodes, printer, program.fresh_names())
     arguments = "p" if routine.timeless else "t, u, p, v" if routine.along else "t, u, p"
     lines = ["", "", NJIT, f"def {routine.name}_into({arguments}, out):", f'    """{routine.doc}"""']
-    if body.networks and not routine.timeless:
+    if (body.networks or body.inputs) and not routine.timeless:
         lines.append("    t = float(t)")
     lines += layout.indented(f"{program.names.leaves[kind, i]} = {printer.leaf(kind, i)}" for kind, i in body.leaves)
     lines += layout.indented(body.lines)

@@ -52,6 +52,33 @@ def _digamma(x):
 ''',
 }
 
+_HELPERS["_input"] = '''
+def _input(tables, k, t, order):
+    """Input number k at the times t, or its derivative of that order; NaN outside its table."""
+    if tables.shape[-1] <= k:
+        raise ValueError("p holds no tables of the inputs")
+    shape = np.broadcast_shapes(np.shape(t), tables.shape[:-1])
+    tables, t = np.broadcast_to(tables, shape + tables.shape[-1:]), np.broadcast_to(t, shape)
+
+    def number(i):
+        return np.take_along_axis(tables, i[..., None], -1)[..., 0].real
+
+    begin = np.asarray(tables[..., k].real, int)
+    m = np.asarray(number(begin), int)
+    low, high = np.zeros_like(m), m
+    while np.any(high - low > 1):
+        middle = (low + high)//2
+        left = number(begin + 3 + middle) <= t.real
+        low, high = np.where(left, middle, low), np.where(left, high, middle)
+    s = t - number(begin + 3 + low)
+    c0, c1, c2, c3 = (number(begin + 3 + m + 4*low + i) for i in range(4))
+    if order == 0:
+        value = c0 + s*(c1 + s*(c2 + s*c3))
+    else:
+        value = (c1 + s*(2.0*c2 + 3.0*s*c3), 2.0*c2 + 6.0*c3*s, 6.0*c3)[order - 1]
+    return np.where((number(begin + 1) <= t.real) & (t.real <= number(begin + 2)), value, math.nan)
+'''
+
 _SAME = "exp expm1 log log1p log2 log10 sqrt cbrt sin cos tan sinh cosh tanh abs sign floor ceil".split()
 
 
@@ -210,6 +237,8 @@ def data(program: Program, printer: Printer, array: str, end: str = ")") -> list
         lines += layout.wrapped(f"U0 = {array}", layout.numbers(printer, program.initial), end)
     if program.weights is not None:
         lines += layout.wrapped(f"WEIGHTS = {array}", layout.numbers(printer, program.weights), end)
+    if program.tables is not None:
+        lines += layout.wrapped(f"TABLES = {array}", layout.numbers(printer, program.tables), end)
     return lines
 
 
@@ -257,4 +286,8 @@ def _unpack(program: Program, body: Body, printer: Printer) -> list[str]:
         n = program.system.n_params
         fallback = "" if program.weights is None else f" if p.shape[-1] > {n} else WEIGHTS"
         lines.append(f"w = p[..., {n}:]{fallback}")
+    if body.inputs:
+        n = program.system.tables_at
+        fallback = "" if program.tables is None else f" if p.shape[-1] > {n} else TABLES"
+        lines.append(f"tables = p[..., {n}:]{fallback}")
     return lines

@@ -102,6 +102,11 @@ class Printer:
         """One number of a network's call: (output), (output, input) or (output, input, input)."""
         return f"{call}[{len(indices) - 1}]" + "".join(f"[{i}]" for i in indices)
 
+    def input(self, k: int, time: Text, order: int) -> Text:
+        """Input number `k` at a time, or its derivative of `order`, from the tables at the end of p."""
+        self.use("_input")
+        return self._join(f"_input(tables, {k}, {time.code}, {order})", ATOM, time, raises=self.RAISES)
+
     def network_call(self, result: str, name: str, k: int, inputs: Sequence[str], order: int) -> list[str]:
         """Statements that make `result` hold a call of network number `k`."""
         return [self.assign(result, self.network(name, k, inputs, order))]

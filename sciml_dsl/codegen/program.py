@@ -62,7 +62,8 @@ class Program:
 
     `defaults` has one number for each parameter, NaN where the model gives none;
     `initial` the initial values when they do not depend on parameters, else None;
-    `weights` the flat weights of all networks, None when the model has no trained ones.
+    `weights` the flat weights of all networks, None when the model has no trained ones;
+    `tables` the numbers of all inputs (`model.interpolate.tail`), None when it has no data for one.
     `indices` and `indptr` say where the numbers of `jacobian_values` stand: column by column,
     the row of each (compressed sparse columns, counted from 0).
     """
@@ -76,12 +77,20 @@ class Program:
     names: Names = field(repr=False)
     indices: tuple[int, ...] = ()
     indptr: tuple[int, ...] = ()
+    tables: tuple[float, ...] | None = None
+
+    @property
+    def whole(self) -> list[float]:
+        """What `p` holds where everything stands in it: defaults, then weights and tables as far as there are any."""
+        has_weights = not self.system.n_weights or self.weights is not None
+        return [*self.defaults, *(self.weights or ()), *((self.tables or ()) if has_weights else ())]
 
     @property
     def complete(self) -> bool:
         """Does every parameter have a default, and every network its weights?"""
         has_weights = not self.system.n_weights or self.weights is not None
-        return has_weights and not any(math.isnan(x) for x in self.defaults)
+        has_tables = not self.system.inputs or self.tables is not None
+        return has_weights and has_tables and not any(math.isnan(x) for x in self.defaults)
 
     def fresh_names(self) -> Names:
         """Names for one routine: the model's are shared, temporaries start anew."""
@@ -103,6 +112,7 @@ def describe(model: Model, reserved: Sequence[str] = (), free: Identifiers | Non
         names=_names(system, reserved, free or Identifiers()),
         indices=indices,
         indptr=indptr,
+        tables=tables_of(spec),
     )
 
 
@@ -133,13 +143,26 @@ def _weights(spec: ModelSpec, system: System) -> tuple[float, ...] | None:
     return tuple(float(x) for net in system.networks for x in given[net.name])
 
 
+def tables_of(spec: ModelSpec) -> tuple[float, ...] | None:
+    """The numbers of the inputs of a model that has data for all of them."""
+    if not spec.inputs or any(i.data is None for i in spec.inputs):
+        return None
+    from ..model.inputs import input_tail, kept_rows
+
+    return tuple(map(float, input_tail(spec.inputs, kept_rows(spec.inputs))))
+
+
 def _names(system: System, reserved: Sequence[str], free: Identifiers) -> Names:
     """States and parameters get their own names first, then networks, observables and directions."""
     free.reserve([*PUBLIC, *ARGUMENTS, *reserved, *(f"affect_{k}" for k in range(len(system.events)))])
+    if system.inputs:
+        free.reserve(["INPUTS", "TABLES", "tables", "_tables", "_input", "input_value"])
     leaves = {("state", i): free.claim(name) for i, name in enumerate(system.states)}
     leaves |= {("param", i): free.claim(name) for i, name in enumerate(system.parameters)}
     networks = [free.claim(net.name) for net in system.networks]
-    nodes: dict[int, str] = {}
+    nodes: dict[int, str] = {
+        system.graph.input(k, system.time_leaf): free.claim(name) for k, name in enumerate(system.inputs)
+    }
     for name, node in zip(system.observable_names, system.observables, strict=True):
         if node not in nodes and system.graph.op[node] not in ("const", "t", "state", "param"):
             nodes[node] = free.claim(name)

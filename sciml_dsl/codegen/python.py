@@ -48,6 +48,30 @@ def _try(value):
         return math.nan
 '''
 
+_INPUT = '''
+def _input(tables, k, t, order):
+    """Input number k at time t, or its derivative of that order; raises ValueError outside its table."""
+    if len(tables) <= k:
+        raise ValueError("p holds no tables of the inputs")
+    at = int(tables[k])
+    m = int(tables[at])
+    if not tables[at + 1] <= t <= tables[at + 2]:
+        raise ValueError(f"t = {t} is outside the table of input {k}")
+    at += 3
+    low, high = 0, m
+    while high - low > 1:
+        middle = (low + high)//2
+        if tables[at + middle] <= t:
+            low = middle
+        else:
+            high = middle
+    s = t - tables[at + low]
+    c0, c1, c2, c3 = tables[at + m + 4*low:at + m + 4*low + 4]
+    if order == 0:
+        return c0 + s*(c1 + s*(c2 + s*c3))
+    return (c1 + s*(2.0*c2 + 3.0*s*c3), 2.0*c2 + 6.0*c3*s, 6.0*c3)[order - 1]
+'''
+
 _PLAIN = (
     "exp expm1 log log1p log2 log10 sqrt cbrt sin cos tan asin acos atan atan2 sinh cosh tanh asinh acosh atanh "
     "erf erfc gamma lgamma pow floor ceil"
@@ -64,7 +88,7 @@ class PythonPrinter(Printer):
         "sign": "_sign",
         "digamma": "_digamma",
     }
-    HELPERS: ClassVar[dict[str, str]] = {"_digamma": _DIGAMMA, "_sign": _SIGN, "_try": _TRY}
+    HELPERS: ClassVar[dict[str, str]] = {"_digamma": _DIGAMMA, "_sign": _SIGN, "_try": _TRY, "_input": _INPUT}
     RAISES = True
 
     def function(self, op: str, args: Sequence[Text]) -> Text:
@@ -108,6 +132,8 @@ def source(model: Model) -> str:
         lines += layout.wrapped("U0 = ", layout.numbers(printer, program.initial))
     if program.weights is not None:
         lines += layout.wrapped("WEIGHTS = ", layout.numbers(printer, program.weights))
+    if program.tables is not None:
+        lines += layout.wrapped("TABLES = ", layout.numbers(printer, program.tables))
     for helper in printer.helpers():
         lines += ["", "", *helper.strip("\n").split("\n")]
     lines += _networks(program) if program.system.networks else []
@@ -137,6 +163,10 @@ def unpack(program: Program, body: Body, printer: Printer) -> list[str]:
         n = program.system.n_params
         fallback = "" if program.weights is None else f" if len(p) > {n} else WEIGHTS"
         lines.append(f"w = p[{n}:]{fallback}")
+    if body.inputs:
+        n = program.system.tables_at
+        fallback = "" if program.tables is None else f" if len(p) > {n} else TABLES"
+        lines.append(f"tables = p[{n}:]{fallback}")
     return lines
 
 

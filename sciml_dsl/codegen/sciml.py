@@ -14,7 +14,7 @@ from ..errors import UnsupportedError
 from ..language.ast import Binary, Bound, Call, Expr, IfElse, Index, Name, Num, Reduce, Unary
 from ..language.names import INFINITY
 from ..model.expanded import scalar_definitions
-from ..model.spec import Array, Block, Event, ModelSpec, Network, Parameter
+from ..model.spec import Array, Block, Event, Input, ModelSpec, Network, Parameter
 
 _LEVEL = {"or": 1, "and": 2, "+": 5, "-": 5, "*": 6, "/": 6, "^": 8}
 _CONDITIONAL, _NOT, _COMPARISON, _SUM, _PRODUCT, _SIGNED, _POWER, _ATOM = 0, 3, 4, 5, 6, 7, 8, 9
@@ -24,7 +24,7 @@ def emit(spec: ModelSpec) -> str:
     """The text of a model.
 
     Statements come in the order equations, observables, functions, initial
-    values, parameters, constants, networks, events, each kind in the model's own
+    values, parameters, constants, inputs, networks, events, each kind in the model's own
     order.  Raises `UnsupportedError` for numbers that text cannot hold (NaN).
 
     >>> from sciml_dsl.language.parse import parse
@@ -46,6 +46,7 @@ def emit(spec: ModelSpec) -> str:
         _parameters(spec, infinity)
         + [f"const {c.name} = {number(c.value)}" for c in spec.constants]
     )
+    blocks.append([line for given in spec.inputs for line in _input(given)])
     blocks.append([_network(net) for net in spec.networks if net.declared])
     blocks.append([_event(event) for event in spec.events])
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
@@ -289,6 +290,7 @@ def _infinity(spec: ModelSpec) -> str:
     taken = {p.name for p in spec.parameters} | {c.name for c in spec.constants} | {*spec.states}
     taken |= {array.name for array in spec.arrays} | {d.name for d in scalar_definitions(spec)}
     taken |= {f.name for f in spec.functions} | {net.name for net in spec.networks}
+    taken |= {i.name for i in spec.inputs}
     free = [name for name in sorted(INFINITY) if name not in taken]
     if not free:
         raise UnsupportedError(f"the names {', '.join(sorted(INFINITY))} are all taken, and a bound is infinite")
@@ -308,6 +310,29 @@ def _bound(value: float, infinity: str) -> str:
     if math.isinf(value):
         return infinity if value > 0 else f"-{infinity}"
     return number(value)
+
+
+_ROW = 100  # columns of a line of data
+
+
+def _input(given: Input) -> list[str]:
+    text = f"input {given.name}"
+    if given.column is not None:
+        text += f" from {given.column}"
+    how = ("" if given.interpolation == "linear" else f" {given.interpolation}") + (" hold" if given.hold else "")
+    if given.data is None:
+        return [text + how]
+    rows = [f"({number(t)}, {number(y)})" for t, y in zip(*given.data, strict=True)]
+    one = ", ".join(rows)
+    if len(one) <= _ROW:
+        return [f"{text} = [{one}]{how}"]
+    lines, line = [f"{text} = ["], "   "
+    for row in rows:
+        if len(line) + len(row) + 2 > _ROW:
+            lines.append(line)
+            line = "   "
+        line += f" {row},"
+    return [*lines, line, f"]{how}"]
 
 
 def _network(net: Network) -> str:

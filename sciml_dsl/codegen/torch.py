@@ -82,6 +82,10 @@ class TorchPrinter(ArrayPrinter):
         number = self.as_number(text)
         return self._join(f"torch.where({mask}, {number.code}, {value})", ATOM, number)
 
+    def input(self, k: int, time: Text, order: int) -> Text:
+        self.use("_input")
+        return self._join(f"_input(tables, {k}, {self.tensor(time).code}, {order}).to(p.dtype)", ATOM, time)
+
     def network(self, name: str, k: int, inputs: Sequence[str], order: int) -> str:
         return f"nets[{k}](_joined([{', '.join(inputs)}], u), {order})"
 
@@ -117,7 +121,10 @@ def source(model: Model) -> str:
         lines += layout.wrapped("U0 = ", layout.numbers(printer, program.initial))
     if program.weights is not None:
         lines += layout.wrapped("WEIGHTS = ", layout.numbers(printer, program.weights))
-    for helper in [*(SUPPORT[name] for name in ALWAYS), *printer.helpers(), *_networks(program)]:
+    if program.tables is not None:
+        lines += layout.wrapped("TABLES = ", layout.numbers(printer, program.tables))
+    inputs = [_tables(program)] if program.system.inputs else []
+    for helper in [*(SUPPORT[name] for name in ALWAYS), *inputs, *printer.helpers(), *_networks(program)]:
         lines += ["", "", *helper.strip("\n").split("\n")]
     for function in functions:
         lines += function.lines
@@ -151,6 +158,8 @@ def _function(program: Program, routine: Routine, printer: TorchPrinter) -> _Fun
     if routine.along:
         lines += ["    v = torch.as_tensor(v, dtype=u.dtype, device=u.device)"]
     lines += [f"    {program.names.leaves[kind, i]} = {printer.leaf(kind, i)}" for kind, i in body.leaves]
+    if body.inputs:
+        lines += ["    tables = _tables(p)"]
     lines += layout.indented(body.lines)
     lines += layout.indented(_result(routine, body, printer))
     if body.networks:
@@ -197,6 +206,18 @@ def _call(start: str, items: list[str], rest: str) -> list[str]:
     if len(one) <= layout.WIDTH - 4:
         return [one]
     return [start, "    [", *(f"        {item}," for item in items), "    ],", f"    {rest},", ")"]
+
+
+def _tables(program: Program) -> str:
+    n = program.system.tables_at
+    own = ", else those of this file" if program.tables is not None else ""
+    lines = ["def _tables(p):", f'    """The tables of the inputs: the tail of p{own}."""']
+    if program.tables is not None:
+        lines += [
+            f"    if p.shape[-1] <= {n}:",
+            "        return torch.tensor(TABLES, dtype=torch.float64, device=p.device)",
+        ]
+    return "\n".join([*lines, f"    return p[..., {n}:]"])
 
 
 def _networks(program: Program) -> list[str]:

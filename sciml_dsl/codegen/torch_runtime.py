@@ -6,6 +6,33 @@ Source text only; nothing here imports torch.
 from __future__ import annotations
 
 HELPERS = {
+    "_input": '''
+def _input(tables, k, t, order):
+    """Input number k at the times t, or its derivative of that order, in double precision; NaN outside its table."""
+    if tables.shape[-1] <= k:
+        raise ValueError("p holds no tables of the inputs")
+    shape = torch.broadcast_shapes(t.shape, tables.shape[:-1])
+    tables, t = tables.double().expand(shape + tables.shape[-1:]), t.double().expand(shape)
+
+    def number(i):
+        return tables.gather(-1, i[..., None])[..., 0]
+
+    begin = tables[..., k].long()
+    m = number(begin).long()
+    low, high = torch.zeros_like(m), m
+    while bool((high - low > 1).any()):
+        middle = (low + high)//2
+        left = number(begin + 3 + middle) <= t
+        low, high = torch.where(left, middle, low), torch.where(left, high, middle)
+    s = t - number(begin + 3 + low)
+    c0, c1, c2, c3 = (number(begin + 3 + m + 4*low + i) for i in range(4))
+    if order == 0:
+        value = c0 + s*(c1 + s*(c2 + s*c3))
+    else:
+        value = (c1 + s*(2.0*c2 + 3.0*s*c3), 2.0*c2 + 6.0*c3*s, 6.0*c3)[order - 1]
+    inside = (number(begin + 1) <= t) & (t <= number(begin + 2))
+    return torch.where(inside, value, math.nan)
+''',
     "_cbrt": '''
 def _cbrt(x):
     """Real cube root."""

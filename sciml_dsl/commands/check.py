@@ -13,7 +13,7 @@ from ..lint.warning import CODES
 from .console import echo_json, json_option, load_model, model_argument, number
 
 if TYPE_CHECKING:
-    from ..model.spec import ModelSpec, Network, Parameter
+    from ..model.spec import Input, ModelSpec, Network, Parameter
 
 
 @click.command("check")
@@ -55,6 +55,11 @@ def summary(spec: ModelSpec, file: Path) -> dict[str, Any]:
             for p in spec.parameters
         ],
         "constants": {c.name: c.value for c in spec.constants},
+        "inputs": [
+            {"name": i.name, "interpolation": i.interpolation, "hold": i.hold, "column": i.column or i.name,
+             "rows": None if i.data is None else len(i.data[0])}
+            for i in spec.inputs
+        ],
         "observables": [d.name for d in spec.definitions],
         "functions": [f.name for f in spec.functions],
         "networks": [
@@ -79,6 +84,7 @@ def text(spec: ModelSpec) -> str:
     add("states", list(spec.states))
     add("parameters", [_parameter(p) for p in spec.parameters])
     add("constants", [f"{c.name} = {number(c.value)}" for c in spec.constants])
+    add("inputs", [_input(i) for i in spec.inputs])
     add("observables", [d.name for d in spec.definitions])
     add("functions", [f"{f.name}({', '.join(f.args)})" for f in spec.functions])
     add("networks", [_network(n) for n in spec.networks])
@@ -97,6 +103,12 @@ def _parameter(p: Parameter) -> str:
     if math.isinf(p.lower) and math.isinf(p.upper):
         return shown
     return f"{shown} in [{number(p.lower)}, {number(p.upper)}]{' log' if p.log else ''}"
+
+
+def _input(i: Input) -> str:
+    how = f"{i.interpolation}{' hold' if i.hold else ''}"
+    column = f" from {i.column}" if i.column is not None else ""
+    return f"{i.name}{column} ({how}{'' if i.data is None else f', {len(i.data[0])} rows'})"
 
 
 def _network(n: Network) -> str:

@@ -60,6 +60,7 @@ def command(
     Every network of the model is an unknown term.  The exit status is 1 when the data do not identify a formula.
     """
     from ..fit.table import check_table, read_table
+    from ..model.inputs import without_inputs
 
     if output is not None:
         check_output(output, [file, data])
@@ -70,7 +71,7 @@ def command(
             "  hint: write NN(x, y) where the equation is not known, or use `sciml-dsl fit`"
         )
     table = read_table(data)
-    check_table(table, model, name=str(data))  # before anything heavy is loaded
+    check_table(without_inputs(model.spec.inputs, table), model, name=str(data))  # before anything heavy is loaded
     figure = None if no_plot else _figure_path(file, plot)
     options = given(seed=seed, degree=degree, max_terms=max_terms, noise=noise, method=method, max_time=max_time)
     with Progress(quiet) as progress:

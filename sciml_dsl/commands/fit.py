@@ -54,6 +54,7 @@ def command(
 ) -> int:
     """Fit the model in FILE to the table in DATA."""
     from ..fit.table import check_table, read_table
+    from ..model.inputs import without_inputs
 
     if output is not None:
         check_output(output, [file, data])
@@ -63,7 +64,7 @@ def command(
         check_path(plot)
     model = load_model(file)
     table = read_table(data)
-    check_table(table, model, name=str(data))  # before anything heavy is loaded
+    check_table(without_inputs(model.spec.inputs, table), model, name=str(data))  # before anything heavy is loaded
     options = given(
         starts=starts, seed=seed, fixed=fixed or None, noise=noise, strategy=strategy, method=method, max_time=max_time
     )

@@ -40,6 +40,7 @@ _SHOWN = 20  # rows of the table on the screen
 @click.option("--rtol", type=float, help="Relative tolerance.")
 @click.option("--atol", type=float, help="Absolute tolerance.")
 @click.option("--max-steps", type=int, help="Give up after so many steps.")
+@click.option("--inputs", type=click.Path(path_type=Path), help="CSV table of the model's inputs, with a column t.")
 @output_option("Write the trajectory to this CSV file.")
 @click.option("--plot", type=click.Path(path_type=Path), help="Write a figure to this file.")
 @json_option
@@ -54,13 +55,14 @@ def command(
     rtol: float | None,
     atol: float | None,
     max_steps: int | None,
+    inputs: Path | None,
     output: Path | None,
     plot: Path | None,
     as_json: bool,
 ) -> int:
     """Integrate the model in FILE from t0 to t1."""
     if output is not None:
-        check_output(output, [file])
+        check_output(output, [file, *([] if inputs is None else [inputs])])
     if plot is not None:
         from ..plot import check_path
 
@@ -69,6 +71,10 @@ def command(
     options = given(
         p=dict(parameter), u0=dict(initial), saveat=saveat, method=method, rtol=rtol, atol=atol, max_steps=max_steps
     )
+    if inputs is not None:
+        from ..fit.table import read_table
+
+        options["inputs"] = read_table(inputs)
     sol = model.solve((t0, t1), **options)
     if not sol.success and "finite" in _status(sol):
         raise NonFiniteError(sol.message)

@@ -284,7 +284,8 @@ def _stretches(
             start = {s: float(np.interp(table.t[first], sample.t, sample.u[:, i])) for i, s in enumerate(model.states)}
             parts.append(
                 Experiment(
-                    {"t": table.t[rows], **columns}, u0=start, p=known, name=str(len(parts)), t0=float(table.t[first])
+                    {"t": table.t[rows], **columns}, u0=start, p=known, name=str(len(parts)), t0=float(table.t[first]),
+                    inputs=experiment.inputs or None,
                 )
             )
     if len(parts) <= len(experiments):
@@ -373,7 +374,7 @@ def _samples(
     result = {}
     network = np.vstack(probe(probed, learned, weights, values))
     matched = [
-        Sample(s.t, s.u, s.du, np.array([search.problem.parameters(best.theta)[n] for n in probed.parameters]))
+        Sample(s.t, s.u, s.du, np.array([search.problem.parameters(best.theta)[n] for n in probed.parameters]), s.tail)
         for s in learned
     ]
     formulas = np.vstack(probe(found, matched, np.empty(0), values))
@@ -401,6 +402,8 @@ def _result(
     samples: Mapping[str, Mapping[str, Any]],
     data: Any,
 ) -> Discovery:
+    import sympy
+
     from ..model.sympy_expr import to_sympy
 
     problem, first = search.problem, best[0]
@@ -413,7 +416,10 @@ def _result(
     unknowns = search.assembled.unknowns
     initial = {s: u0[s] for s in model.states if s in estimated}
     done = completed(model, unknowns, bodies, p, initial)
-    terms = {u.name: to_sympy(u.written(b)) for u, b in zip(unknowns, bodies, strict=True)}
+    if model.inputs and len(experiments) == 1:
+        done = done.with_inputs(dict(experiments[0].inputs))
+    forcing = {name: sympy.Function(name)(sympy.Symbol("t")) for name in model.inputs}
+    terms = {u.name: to_sympy(u.written(b), forcing) for u, b in zip(unknowns, bodies, strict=True)}
     numbers = {name: value for name, value in p.items() if math.isfinite(value)}
     equations = {name: expr.subs(numbers) for name, expr in done.equations.items()}
     solutions = [
@@ -423,6 +429,7 @@ def _result(
             p={model.parameters[i]: v for i, v in e.p.items()} or None,
             rtol=problem.rtol,
             atol=problem.atol,
+            inputs=e.inputs or None,
         )
         for e, start in zip(experiments, starts, strict=True)
     ]

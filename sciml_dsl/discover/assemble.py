@@ -114,7 +114,7 @@ def with_probes(model: Model, unknowns: Sequence[Unknown]) -> tuple[Model, list[
 
     Returns (model, observable of each value, observables of each unknown's arguments).
     """
-    taken = set(model.states) | set(model.parameters) | set(model.observables)
+    taken = {*model.states, *model.parameters, *model.observables, *model.inputs}
     count = 0
 
     def fresh() -> str:
@@ -145,7 +145,7 @@ def assemble(
     `libraries` has one library for each unknown, `sizes` the typical size of each of
     its arguments.
     """
-    taken = set(model.states) | set(model.parameters) | set(model.observables)
+    taken = {*model.states, *model.parameters, *model.observables, *model.inputs}
     taken |= {c.name for c in model.spec.constants} | {f.name for f in model.spec.functions}
     columns: list[Column] = []
     parameters: dict[str, float | None] = {}

@@ -31,12 +31,14 @@ INNER_STARTS = (0.3, 1.0, 3.0)
 
 @dataclass(frozen=True)
 class Sample:
-    """One experiment's smooth trajectory: `t` (N), `u` (N, n), slopes `du` (N, n), and the parameters `p`."""
+    """One experiment's smooth trajectory: `t` (N), `u` (N, n), slopes `du` (N, n), the parameters `p`, and
+    the tables of inputs that stand behind parameters and weights."""
 
     t: Array
     u: Array
     du: Array
     p: Array
+    tail: Array
 
 
 def _grid(problem: Problem, k: int) -> Array:
@@ -58,7 +60,7 @@ def from_networks(problem: Problem, theta: Array) -> list[Sample] | None:
             return None
         u = np.ascontiguousarray(run.u)
         du = observe(native.f, native.n, t, u, p)
-        samples.append(Sample(t, u, du, p[: problem.n_params]))
+        samples.append(Sample(t, u, du, p[: problem.n_params], problem.experiments[k].tail))
     return samples
 
 
@@ -70,7 +72,7 @@ def from_curves(problem: Problem, theta: Array) -> list[Sample]:
         curves = [curve(table.t, table.column(name)) for name in problem.model.states]
         u = np.ascontiguousarray(np.column_stack([c(t) for c in curves]))
         du = np.column_stack([c.derivative(t) for c in curves])
-        samples.append(Sample(t, u, du, p[: problem.n_params]))
+        samples.append(Sample(t, u, du, p[: problem.n_params], problem.experiments[k].tail))
     return samples
 
 
@@ -80,7 +82,7 @@ def probe(model: Model, samples: Sequence[Sample], weights: Array, names: Sequen
     index = [model.observables.index(name) for name in names]
     result = []
     for sample in samples:
-        p = np.concatenate([sample.p, weights])
+        p = np.concatenate([sample.p, weights, sample.tail])
         result.append(observe(native.observables, native.n_observables, sample.t, sample.u, p)[:, index])
     return result
 
@@ -119,7 +121,7 @@ def linear_problem(
     always, targets = [], []
     blocks: list[list[Array]] = [[] for _ in rounds]
     for sample in samples:
-        p = np.zeros(n_params)
+        p = np.concatenate([np.zeros(n_params), sample.tail])
         p[: sample.p.size] = sample.p
         weight = np.tile(1.0 / spread, sample.t.size)
         for i, (factor, read) in enumerate(rounds):

@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError, InputError, UnknownNameError, suggest
+from ..model.inputs import Rows, check_span, kept_rows, read_rows, table_rows, tables, without_inputs
+from ..model.interpolate import tail
 from .table import TIME, Measurements, check_table
 
 if TYPE_CHECKING:
@@ -40,6 +42,8 @@ class Experiment:
             number, an array (T,) or the name of a column of the table.  Default: that of `fit`.
         weight: factor of this experiment's squared residuals, default 1.
         t0: time at which the initial values hold, default see `start_time`.
+        inputs: data of the model's inputs where they are not columns of `data`: as in
+            `Model.with_inputs`.
 
     Example:
         >>> table = {"t": [0, 1, 2], "x": [2.0, 1.2, 0.7]}
@@ -54,6 +58,7 @@ class Experiment:
     sigma: Any = None
     weight: float = 1.0
     t0: float | None = None
+    inputs: Any = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,8 @@ class Prepared:
         p: known parameters, index -> number.
         sigma: standard deviations, shape of `table.values`, or None.
         weight: factor of the squared residuals.
+        inputs: rows of the model's inputs, name -> (t, values).
+        tail: their tables, behind parameters and weights in `p`.
     """
 
     name: str
@@ -78,6 +85,8 @@ class Prepared:
     p: Mapping[int, float] = field(default_factory=dict)
     sigma: NDArray[np.float64] | None = None
     weight: float = 1.0
+    inputs: Mapping[str, Rows] = field(default_factory=dict)
+    tail: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
 
 
 def prepare(
@@ -142,6 +151,7 @@ def _prepare(
     spec = model.spec
     wanted = sigma if experiment.sigma is None else experiment.sigma
     columns, deviations = _split(experiment.data, wanted, where)
+    columns, inputs = _inputs(columns, experiment.inputs, model, where)
     table = check_table(columns, model, repeated_times=True, name=name or None)
     initial = _initial(model, (u0, experiment.u0), where)
     has_initial = any(
@@ -164,9 +174,30 @@ def _prepare(
         if key not in indices:
             raise _unknown(f"{where}p: `{key}` is no parameter of the model", key, list(indices))
         known[indices[key]] = number(value, f"{where}p: `{key}`")
+    found = tables(spec.inputs, inputs, where)
+    check_span(spec.inputs, found, float(start), last, where)
     return Prepared(
-        name, table, float(start), initial, known, _sigma(deviations, table, where), float(experiment.weight)
+        name,
+        table,
+        float(start),
+        initial,
+        known,
+        _sigma(deviations, table, where),
+        float(experiment.weight),
+        inputs,
+        tail(found) if found else np.empty(0),
     )
+
+
+def _inputs(data: Any, given: Any, model: Model, where: str) -> tuple[Any, dict[str, Rows]]:
+    """Take the columns of inputs out of the table; (the rest, rows of every input)."""
+    inputs = model.spec.inputs
+    rows = kept_rows(inputs)
+    if given is not None:
+        rows |= read_rows(inputs, given, where)
+    if not inputs:
+        return data, rows
+    return without_inputs(inputs, data), rows | table_rows(inputs, data, where)
 
 
 def _initial(model: Model, sources: tuple[Any, ...], where: str) -> tuple[float | str | None, ...]:

@@ -35,7 +35,7 @@ def _mismatch(f: int, vjp: int, t: Any, u: Any, slopes: Any, weights: Any, p: An
     """Sum over points (T) and states (n) of (weights (f(t, u, p) - slopes))^2; adds d/dp to `gradient`."""
     n = u.shape[1]
     point, value, back = np.empty(n), np.empty(n), np.empty(n)
-    out = np.empty(n + p.size)
+    out = np.zeros(n + p.size)  # vjp writes nothing for the tables of inputs at the end of p
     total = 0.0
     for i in range(t.size):
         for j in range(n):
@@ -114,7 +114,7 @@ def match(problem: Problem, theta: Floats, *, max_iterations: int = 300, weight_
             total += _mismatch(native.f, native.vjp, t, u, slopes, scale, p, dp)
             gradient[: unknowns.parameters.size] += dp[unknowns.parameters]
             if n_weights:
-                gradient[first:] += dp[n_params:]
+                gradient[first:] += dp[n_params : n_params + n_weights]
         if unknowns.log.size:
             gradient[unknowns.log] *= values[unknowns.log]
         total, gradient = total / size, gradient / size

@@ -278,7 +278,7 @@ class Problem:
         return self.unknowns.base[self.n_params :].copy()
 
     def inputs(self, theta: Floats) -> list[tuple[Floats, Floats]]:
-        """For each experiment (u0, p), p with the weights behind the parameters."""
+        """For each experiment (u0, p), p with weights and tables of inputs behind the parameters."""
         values = self.unknowns.natural(theta)
         return [(u0, self._fill(k, values)[0]) for k, u0 in enumerate(self.initial_states(theta))]
 
@@ -381,6 +381,7 @@ class Problem:
         p = unknowns.base.copy()
         for index, value in experiment.p.items():
             p[index] = value
+        p = np.concatenate([p, experiment.tail])
         positions = [j for j, i in enumerate(unknowns.parameters) if int(i) not in experiment.p]
         indices = unknowns.parameters[positions]
         given = np.array([v if isinstance(v, float) else np.nan for v in experiment.initial])
@@ -395,7 +396,7 @@ class Problem:
         p = base.copy()
         p[indices] = values[positions]
         if self.unknowns.n_weights:
-            p[self.n_params :] = values[self.n - self.unknowns.n_weights :]
+            p[self.n_params : self.n_params + self.unknowns.n_weights] = values[self.n - self.unknowns.n_weights :]
         if states.size:
             given = given.copy()
             given[states] = values[places]

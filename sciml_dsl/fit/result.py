@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..language.ast import Expr, Num, Unary
+from ..model.inputs import as_data
 from ..model.model import Model
 from .problem import Problem
 from .table import Measurements
@@ -137,6 +138,7 @@ class Fit:
                     atol=problem.atol,
                     saveat=times,
                     max_steps=problem.max_steps,
+                    inputs=experiment.inputs or None,
                 )
             )
         return result
@@ -218,7 +220,10 @@ def filled(problem: Problem, theta: Floats) -> Model:
     for net in spec.networks:
         blocks.append((net.name, tuple(float(w) for w in weights[at : at + net.n_weights])))
         at += net.n_weights
-    return Model(replace(spec, parameters=parameters, initial=initial, weights=tuple(blocks)))
+    inputs = spec.inputs
+    if len(problem.experiments) == 1:
+        inputs = tuple(replace(i, data=as_data(first.inputs[i.name])) for i in inputs)
+    return Model(replace(spec, parameters=parameters, initial=initial, weights=tuple(blocks), inputs=inputs))
 
 
 def initial_values(problem: Problem, theta: Floats) -> dict[str, Any]:

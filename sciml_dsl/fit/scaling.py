@@ -191,6 +191,7 @@ def _samples(model: Model, experiments: Sequence[Prepared], p: Floats, nodes: Se
         full = p.copy()
         for index, value in e.p.items():
             full[index] = value
+        full = np.concatenate([full, e.tail])
         if nodes:
             values.append(observe(native.observables, len(nodes), t, u, full))
         slopes.append(du)

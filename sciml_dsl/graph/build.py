@@ -75,6 +75,8 @@ class _Builder:
             self.names[parameter.name] = g.leaf("param", i)
         for i, state in enumerate(spec.states):
             self.names[state] = g.leaf("state", i)
+        for k, given in enumerate(spec.inputs):
+            self.names[given.name] = g.input(k, g.leaf("t"))
         self.functions = {f.name: f for f in spec.functions}
         self.networks = {net.name: k for k, net in enumerate(spec.networks)}
         self._define()
@@ -107,6 +109,7 @@ class _Builder:
             rhs=tuple(self.lower(expr) for expr in spec.derivatives),
             observables=tuple(self.names[d.name] for d in spec.definitions),
             initial=tuple(None if expr is None else self.lower(expr) for expr in spec.initial),
+            inputs=tuple(i.name for i in spec.inputs),
             events=tuple(nodes for k, event in enumerate(spec.events) for nodes in self._event(k, event)),
         )
 

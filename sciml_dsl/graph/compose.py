@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from .graph import Graph
-from .ops import LEAVES, NETWORK_OPS
+from .ops import INPUT, LEAVES, NETWORK_OPS
 
 
 def at(graph: Graph, outputs: Sequence[int], values: Mapping[int, int]) -> list[int]:
@@ -29,5 +29,11 @@ def at(graph: Graph, outputs: Sequence[int], values: Mapping[int, int]) -> list[
         if op in NETWORK_OPS:
             raise ValueError("networks cannot be composed")
         changed = tuple(new[a] for a in args)
-        new[node] = node if op in LEAVES or changed == args else graph.call(op, *changed)
+        if op in LEAVES or changed == args:
+            new[node] = node
+        elif op == INPUT:
+            k, order = graph.data[node]  # type: ignore[misc]
+            new[node] = graph.input(k, changed[0], order)
+        else:
+            new[node] = graph.call(op, *changed)
     return [new[o] for o in outputs]

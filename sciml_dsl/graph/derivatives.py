@@ -14,7 +14,7 @@ from heapq import heappop, heappush
 
 from ..collector import uncollected
 from .graph import Graph
-from .ops import BRANCHES, CONDITIONS, LEAVES, PARTIALS
+from .ops import BRANCHES, CONDITIONS, INPUT, LEAVES, PARTIALS
 
 Sparse = dict[tuple[int, int], int]
 """A sparse matrix of nodes: (row, column) -> node; absent entries are zero."""
@@ -69,6 +69,9 @@ def jvp(graph: Graph, outputs: Sequence[int], tangents: Mapping[int, int]) -> li
 
 def _partials(graph: Graph, node: int) -> tuple[int | None, ...]:
     op = graph.op[node]
+    if op == INPUT:
+        k, order = graph.data[node]  # type: ignore[misc]
+        return (graph.input(k, graph.args[node][0], order + 1),)
     if op not in PARTIALS:
         raise NotImplementedError(f"no derivative is known for the operation {op!r}")
     return PARTIALS[op](graph, graph.args[node], node)

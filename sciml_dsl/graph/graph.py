@@ -150,6 +150,14 @@ class Graph:
         """Cotangent of input `j` from a reverse sweep."""
         return self._intern(("net_vjp_in", vjp, j), "net_vjp_in", (vjp,), (j,))
 
+    # ------------------------------------------------------------ inputs
+
+    def input(self, k: int, time: int, order: int = 0) -> int:
+        """Input number `k` at `time`, or its derivative of `order`; pieces are cubic, so the fourth is 0."""
+        if order > 3:
+            return self.const(0.0)
+        return self._intern(("input", k, order, time), "input", (time,), (k, order))
+
     # ------------------------------------------------------------ questions
 
     def is_const(self, node: int, value: float | None = None) -> bool:

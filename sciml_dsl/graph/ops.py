@@ -126,6 +126,11 @@ FUNCTIONS: dict[str, tuple[str, int]] = {
 `min` and `max` take two or more arguments and `ifelse` three; `graph.build` lowers them."""
 
 
+INPUT = "input"
+"""A measured forcing: a piecewise polynomial of its argument, whose numbers are the tail of `p`.
+Its payload is (number of the input, order of the derivative)."""
+
+
 def evaluate(op: str, *args: float) -> float | None:
     """The value of `op` at numbers, or None where it has no finite value."""
     try:

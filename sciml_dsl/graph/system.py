@@ -39,8 +39,8 @@ class System:
     """Nodes of a model's right-hand side, observables, initial values and events.
 
     Parameters `p` of generated code are `parameters` followed by the weights of
-    every network in order.  `rhs[i]` belongs to `states[i]`; `initial[i]` is None
-    where the model gives no initial value.
+    every network in order and by the tables of `inputs` (`model.interpolate.tail`).
+    `rhs[i]` belongs to `states[i]`; `initial[i]` is None where the model gives no initial value.
     """
 
     name: str
@@ -53,6 +53,7 @@ class System:
     observables: tuple[int, ...]
     initial: tuple[int | None, ...]
     events: tuple[EventNodes, ...] = ()
+    inputs: tuple[str, ...] = ()
     _memory: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     @property
@@ -69,6 +70,11 @@ class System:
     def n_weights(self) -> int:
         """Number of network weights."""
         return sum(net.n_weights for net in self.networks)
+
+    @property
+    def tables_at(self) -> int:
+        """Where the tables of the inputs begin in `p`."""
+        return self.n_params + self.n_weights
 
     @cached_property
     def weight_offsets(self) -> tuple[int, ...]:

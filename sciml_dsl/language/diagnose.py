@@ -13,8 +13,9 @@ from collections.abc import Callable, Collection
 from ..errors import suggest
 from .ast import Span
 from .complaint import Complaint
+from .keywords import INTERPOLATIONS
 from .names import BUILTINS, RESERVED_WORDS
-from .tokens import OPERAND_END, Token
+from .tokens import CLOSING, OPENING, OPERAND_END, Token
 
 _OPERAND = frozenset({"NUMBER", "NAME", "PRIMED", "_LPAR", "COEFFICIENT", "_ROOT", "_MACRO"})
 _KEYWORDS = {kind: word for word, kind in RESERVED_WORDS.items()}
@@ -122,6 +123,21 @@ _FOREIGN = {
 }
 
 
+def _input(p: _Place) -> Complaint | None:
+    """`input u = cubic`, `input u (cubic)` and other things that do not stand behind the name of an input."""
+    depth = sum((t.type in OPENING) - (t.type in CLOSING) for t in p.seen)
+    if p.head.type != "_INPUT" or depth or p.token.type == "_SEP" or len(p.seen) < 2:
+        return None
+    name = p.seen[1].value
+    words = [t.value for t in p.statement if t.value in INTERPOLATIONS]
+    how = words[0] if words and words[0] != name else "cubic"
+    return Complaint(
+        f"{_found(p.token)} does not fit in the declaration of an input",
+        p.token.span,
+        f"write input {name} {how}, or with its data input {name} = [(0, 1), (5, 2)] {how}",
+    )
+
+
 def _event_without_colon(p: _Place) -> Complaint | None:
     if p.head.type == "NAME" and p.head.value in ("when", "at", "every") and not p.has("_COLON") and len(p.seen) == 1:
         return Complaint(
@@ -195,7 +211,7 @@ def _missing_sign(p: _Place) -> Complaint | None:
     if before.type == "_RPAR" and token.type == "_LPAR":
         return Complaint("an operator is missing between `)` and `(`", whole, "write (...)*(...)")
     if len(p.seen) == 1 and before.type == "NAME":
-        close = suggest(left, ["model", "param", "const", "neural", "when", "at", "every"])
+        close = suggest(left, ["model", "param", "const", "input", "neural", "when", "at", "every"])
         if close is not None or not p.has("_EQ"):
             return Complaint(f"`{left} {right}` is not a statement", whole, close or _STATEMENTS)
     left = "(...)" if before.type == "_RPAR" else left
@@ -283,6 +299,7 @@ def _literal(p: _Place) -> Complaint | None:
 
 _RULES: tuple[Callable[[_Place], Complaint | None], ...] = (
     _foreign_statement,
+    _input,
     _event_without_colon,
     _assignment_sign,
     _reserved_word,

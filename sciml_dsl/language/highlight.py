@@ -16,6 +16,7 @@ from pygments.token import Comment, Keyword, Name, Number, Operator, Punctuation
 from .names import BUILTINS, INFINITY, MATH_CONSTANTS
 
 _NAME = r"(?![\xb2\xb3\xb9\u2070-\u208e])[^\W\d][\w\u0300-\u036f\u207a-\u207e\u208a-\u208e]*"
+_HOW = "(?:linear|constant|cubic|hold)"
 _PRIME = "['′’″‴]"
 
 
@@ -39,13 +40,14 @@ class SciMLLexer(RegexLexer):
             (r"@ode_def(?:_bare|_all)?(?!\w)", Keyword),
             (r"(?<![^\n;])([^\S\n]*)(model)([^\S\n]+)(" + _NAME + ")",
              bygroups(Whitespace, Keyword.Declaration, Whitespace, Name.Class)),
-            (r"(?<![^\n;])([^\S\n]*)(param|const)(?=[^\S\n]+[^\W\d])", bygroups(Whitespace, Keyword.Declaration)),
+            (r"(?<![^\n;])([^\S\n]*)(param|const|input)(?=[^\S\n]+[^\W\d])", bygroups(Whitespace, Keyword.Declaration)),
             (r"(?<![^\n;])([^\S\n]*)(neural)([^\S\n]+)(" + _NAME + ")",
              bygroups(Whitespace, Keyword.Declaration, Whitespace, Name.Function)),
             (r"(?<![^\n;])([^\S\n]*)(when|at|every)(?=[^\S\n]*[^\s=+\-*/](?:[^\n=]*:|[^\n]*[<>=]=[^\n]*:))",
              bygroups(Whitespace, Keyword)),
             (r"[^\S\n]+|\n", Whitespace),
             (r"\b(from|until)(?=\s+[^=\s])", Keyword),
+            (r"(?<=[\w\]] )" + _HOW + r"(?=\s*(?:,|;|#|$|\n|=\s*\[)|\s+(?:" + _HOW + r"|from)\b)", Keyword),
             (r"\bin(?=\s*(?:log\s*)?\[)", Keyword),
             (r"\blog(?=\s*(?:\[|,|;|#|$|\n))", Keyword),
             (r"\b(begin|end)(?=\s|;|$)(?!\s*=)", Keyword),

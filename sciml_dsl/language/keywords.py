@@ -14,14 +14,14 @@ from .ast import Span
 from .complaint import Complaint
 from .tokens import CLOSING, OPENING, OPERAND_END, Token
 
-_DECLARATIONS = {"model": "_MODEL", "param": "_PARAM", "const": "_CONST", "neural": "_NEURAL"}
+_DECLARATIONS = {"model": "_MODEL", "param": "_PARAM", "const": "_CONST", "input": "_INPUT", "neural": "_NEURAL"}
+INTERPOLATIONS = ("linear", "constant", "cubic")
 _EVENTS = {"when": "_WHEN", "at": "_AT", "every": "_EVERY"}
 _RESERVED = {
     "wiener": ("stochastic equations (`wiener`)", "leave the noise out, or write it as an input of known form in t"),
     "history": ("delay equations (`history`)", "replace the delay by a chain of states, x1' = (x - x1)/τ"),
     "jump": ("random jumps (`jump`)", "write their mean as a rate, or a fixed change as `at 5: S -= 1`"),
     "reaction": ("reactions", "write the rates out: S' = -β*S*I; I' = β*S*I"),
-    "input": ("inputs from a table (`input`)", "write the input as a formula in t, or as `at time: x += dose`"),
 }
 
 
@@ -40,6 +40,8 @@ def mark_statement(tokens: list[Token], first: int, loops: bool = True) -> None:
                 head.type = _DECLARATIONS[word]
                 if word == "param":
                     _mark_parameters(tokens, first)
+                elif word == "input":
+                    _mark_inputs(tokens, first)
         elif word in _EVENTS:
             colon = _colon(tokens, first)
             if colon is not None:
@@ -114,6 +116,24 @@ def _mark_parameters(tokens: list[Token], first: int) -> None:
                         after.type = "LOG"
             elif token.value == "log" and before in OPERAND_END and (after is None or after.type in ("_COMMA", "_FOR")):
                 token.type = "LOG"
+
+
+def _mark_inputs(tokens: list[Token], first: int) -> None:
+    """`input T from column = [...] cubic hold`: what stands behind the name of each."""
+    depth = 0
+    for i in range(first + 2, len(tokens)):
+        token, before = tokens[i], tokens[i - 1]
+        if token.type in OPENING:
+            depth += 1
+        elif token.type in CLOSING:
+            depth -= 1
+        elif depth == 0 and token.type == "NAME" and before.type in (*OPERAND_END, "INTERPOLATION", "HOLD"):
+            if token.value in INTERPOLATIONS:
+                token.type = "INTERPOLATION"
+            elif token.value == "hold":
+                token.type = "HOLD"
+            elif token.value == "from":
+                token.type = "_FROM"
 
 
 def _mark_every(tokens: list[Token], first: int, colon: int) -> None:

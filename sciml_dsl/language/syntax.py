@@ -59,6 +59,18 @@ class Constant:
 
 
 @dataclass(frozen=True, slots=True)
+class Input:
+    """One item of `input T from temperature = [(0, 20), (5, 25)] cubic hold`."""
+
+    name: Name
+    column: str | None
+    rows: tuple[tuple[Expr, Expr], ...] | None
+    interpolation: str | None  # None: nothing said
+    hold: bool
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
 class Option:
     """`hidden = [16, 16]` or `activation = tanh` of a network."""
 
@@ -156,7 +168,17 @@ class Event:
 
 
 Statement = (
-    ModelName | Parameter | Constant | Network | Derivative | Definition | Unpacking | Function | Initial | Event
+    ModelName
+    | Parameter
+    | Constant
+    | Input
+    | Network
+    | Derivative
+    | Definition
+    | Unpacking
+    | Function
+    | Initial
+    | Event
 )
 
 

@@ -18,6 +18,7 @@ from .syntax import (
     Constant,
     Definition,
     Event,
+    Input,
     ModelName,
     Network,
     Option,
@@ -191,6 +192,39 @@ class Builder:
         return Constant(_name(token), expr, _between(token, expr))
 
     def constants(self, children: list[Constant]) -> list[Constant]:
+        return children
+
+    def input(self, children: list[Any]) -> Input:
+        """A name, and in any order: the column, the rows, the interpolation, `hold`."""
+        token, *parts = children
+        found: dict[str, Any] = {}
+        for part in parts:
+            kind = "rows" if isinstance(part, tuple) else part.type
+            if kind in found:
+                what = {"rows": "the data", "NAME": "the column", "HOLD": "`hold`"}.get(kind, "the interpolation")
+                place = token.span if kind == "rows" else part.span
+                raise Complaint(f"{what} of `{token.value}` is given twice", place, "keep one of them")
+            found[kind] = part
+        words = {kind: found[kind].value for kind in ("NAME", "INTERPOLATION") if kind in found}
+        return Input(
+            _name(token),
+            words.get("NAME"),
+            found.get("rows"),
+            words.get("INTERPOLATION"),
+            "HOLD" in found,
+            token.span,
+        )
+
+    def column(self, children: list[Token]) -> Token:
+        return children[0]
+
+    def rows(self, children: list[tuple[Expr, Expr]]) -> tuple[tuple[Expr, Expr], ...]:
+        return tuple(children)
+
+    def row(self, children: list[Expr]) -> tuple[Expr, Expr]:
+        return children[0], children[1]
+
+    def inputs(self, children: list[Input]) -> list[Input]:
         return children
 
     def network(self, children: list[Any]) -> Network:

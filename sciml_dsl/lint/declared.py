@@ -13,7 +13,7 @@ _TIME_LIKE = frozenset({"time", "Time"})
 
 
 def unused(s: Subject) -> Iterator[Found]:
-    """Parameters, constants, functions, networks and arguments that nothing uses."""
+    """Parameters, constants, inputs, functions, networks and arguments that nothing uses."""
     numbers: set[str] = set()  # constants that other constants, defaults and bounds are computed from
     for statement in s.document.statements:
         parts: tuple[Expr | syntax.Values | None, ...] = ()
@@ -30,6 +30,9 @@ def unused(s: Subject) -> Iterator[Found]:
     for c in s.spec.constants:
         if c.name not in s.used and c.name not in numbers:
             yield Found("unused-constant", f"the constant `{c.name}` is used nowhere", s.place(c.name), leave)
+    for i in s.spec.inputs:
+        if i.name not in s.used:
+            yield Found("unused-input", f"the input `{i.name}` is used nowhere", s.place(i.name), leave)
     for f in s.spec.functions:
         if f.name not in s.called:
             yield Found("unused-function", f"the function `{f.name}` is called nowhere", s.place(f.name), leave)
@@ -79,13 +82,13 @@ def shadowed(s: Subject) -> Iterator[Found]:
     values = {name: "the number 2.718..." if name == "e" else "the number 3.14159..." for name in MATH_CONSTANTS}
     kinds = dict.fromkeys(s.spec.states, "state")
     kinds |= {p.name: "parameter" for p in s.spec.parameters} | {c.name: "constant" for c in s.spec.constants}
-    kinds |= {d.name: "observable" for d in s.spec.definitions}
+    kinds |= {d.name: "observable" for d in s.spec.definitions} | {i.name: "input" for i in s.spec.inputs}
     for name, kind in kinds.items():
         if name in values:
-            message = f"`{name}` is a {kind} here and no longer {values[name]}".replace("a ob", "an ob")
+            message = f"`{name}` is {_article(kind)} here and no longer {values[name]}"
             yield Found("shadowed-constant", message, s.place(name), "choose another name")
         elif name in _TIME_LIKE:
-            message = f"`{name}` is a {kind} here; the time is `t`".replace("a ob", "an ob")
+            message = f"`{name}` is {_article(kind)} here; the time is `t`"
             yield Found("shadowed-constant", message, s.place(name), "write t for the time, or choose another name")
     for f in s.spec.functions:
         for argument in f.args:
@@ -93,6 +96,10 @@ def shadowed(s: Subject) -> Iterator[Found]:
                 meaning = "the time" if argument == TIME else values[argument]
                 message = f"in `{f.name}`, `{argument}` is an argument and no longer {meaning}"
                 yield Found("shadowed-constant", message, s.place(f.name), "choose another name")
+
+
+def _article(kind: str) -> str:
+    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
 
 
 def no_default(s: Subject) -> Iterator[Found]:

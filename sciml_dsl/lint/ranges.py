@@ -191,6 +191,9 @@ class Ranges:
             self.known[p.name] = (lower, upper, False)
         for state in s.spec.states:
             self.known[state] = (0.0 if state in positive else -_INF, _INF, True)
+        for given in s.spec.inputs:
+            negative = given.data is not None and min(given.data[1]) < 0.0
+            self.known[given.name] = (-_INF if negative else 0.0, _INF, False)
         self.definitions = {d.name: d.expr for d in s.spec.definitions}
         self.bodies = s.bodies
         self.loose = {p.name for p in s.spec.parameters if not _fixed_whole(p.default, p.lower, p.upper)}

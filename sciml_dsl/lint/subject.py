@@ -16,6 +16,7 @@ from ..model.dependencies import free_names
 from ..model.spec import ModelSpec
 
 NOWHERE = Span(0, 0)
+_NAMED = (syntax.Parameter, syntax.Constant, syntax.Input, syntax.Definition, syntax.Function, syntax.Network)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class Subject:
                     found.setdefault(s.name.name + "'" * order, s.name.span or s.span)
             elif isinstance(s, syntax.Parameter) and not s.listed:
                 found[s.name.name] = s.name.span or s.span
-            elif isinstance(s, (syntax.Parameter, syntax.Constant, syntax.Definition, syntax.Function, syntax.Network)):
+            elif isinstance(s, _NAMED):
                 found.setdefault(s.name.name, s.name.span or s.span)
             elif isinstance(s, syntax.Unpacking):
                 for name in s.names:
@@ -137,8 +138,9 @@ class Subject:
 
     @cached_property
     def varying(self) -> frozenset[str]:
-        """The states, the time, and the observables that depend on them."""
-        first = {*self.spec.states, TIME, *(d.name for d in self.spec.definitions if self._asks_a_network(d.expr))}
+        """The states, the time, the inputs, and the observables that depend on them."""
+        asking = (d.name for d in self.spec.definitions if self._asks_a_network(d.expr))
+        first = {*self.spec.states, TIME, *(i.name for i in self.spec.inputs), *asking}
         return frozenset(first | self.dependents(*first))
 
     def varies(self, expr: Expr, local: tuple[str, ...] = ()) -> bool:

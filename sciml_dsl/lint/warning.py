@@ -25,6 +25,7 @@ CODES = {
     "unused-constant": "a constant used nowhere",
     "unused-function": "a function called nowhere",
     "unused-network": "a declared network called nowhere",
+    "unused-input": "an input used nowhere",
     "unused-parameter": "a parameter used nowhere",
     "unused-state": "a state in no other equation, observable or event, in a model that says what it observes",
 }

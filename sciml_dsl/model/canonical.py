@@ -32,7 +32,7 @@ def same_model(a: ModelSpec, b: ModelSpec) -> bool:
     """Whether two specs describe the same model, in the same order of names."""
     if a == b:
         return True
-    outer = ("name", "states", "parameters", "constants", "networks", "weights")
+    outer = ("name", "states", "parameters", "constants", "networks", "weights", "inputs")
     if any(getattr(a, key) != getattr(b, key) for key in outer):
         return False
     return _shape(a) == _shape(b) and _same_expressions(a, b)
@@ -70,6 +70,7 @@ class Canonical:
 
     def __init__(self, spec: ModelSpec) -> None:
         taken = {*spec.states, *(p.name for p in spec.parameters), *(c.name for c in spec.constants)}
+        taken |= {i.name for i in spec.inputs}
         taken |= {d.name for d in spec.definitions} | {arg for f in spec.functions for arg in f.args}
         self.numbers = {name: Fraction(value) for name, value in MATH_CONSTANTS.items() if name not in taken}
         self.known: dict[Any, int] = {}

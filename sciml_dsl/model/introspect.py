@@ -20,6 +20,7 @@ def dependencies(spec: ModelSpec) -> dict[str, tuple[str, ...]]:
         *(c.name for c in spec.constants),
         *(d.name for d in spec.definitions),
         *(net.name for net in spec.networks),
+        *(i.name for i in spec.inputs),
         "t",
     ]
 

@@ -94,6 +94,11 @@ class Model:
         return tuple(net.name for net in self.spec.networks)
 
     @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the inputs: measured forcings, whose data come from a table."""
+        return tuple(i.name for i in self.spec.inputs)
+
+    @property
     def defaults(self) -> dict[str, float | None]:
         """`{parameter: default}`; None where the text gives none."""
         return {p.name: p.default for p in self.spec.parameters}
@@ -192,7 +197,7 @@ class Model:
         """What the equation of each state, and each observable, uses: a graph as `{name: names}`.
 
         Names appear as the equation has them (observables are not written out,
-        functions are): states, parameters, constants, observables, networks, then `t`.
+        functions are): states, parameters, constants, observables, networks, inputs, then `t`.
 
         >>> import sciml_dsl as sd
         >>> sd.model("x' = -k*s; y' = NN(x, t); s = x + y; param k = 1").dependencies()
@@ -307,6 +312,43 @@ class Model:
             known[name] = flat
         return Model(replace(self.spec, weights=tuple((name, known[name]) for name in sizes if name in known)))
 
+    def with_inputs(self, inputs: Any) -> Model:
+        """This model with data for its inputs.
+
+        Arguments: `inputs`, a table (DataFrame or mapping of columns) with a column `t` and
+        one for each input, or a mapping from inputs to (times, values); NaN is interpolated
+        over.  Inputs it says nothing about keep their data.
+
+        Raises: `UnknownNameError`, `DataError`, `InputError` where the data do not fit.
+
+        >>> import sciml_dsl as sd
+        >>> m = sd.model("input u constant; x' = u - x; x(0) = 0").with_inputs({"t": [0, 1], "u": [1.0, 0.0]})
+        >>> float(m.solve((0, 2), saveat=[1.0])["x"][0].round(4))
+        0.6321
+        """
+        from .inputs import as_data, read_rows, tables
+
+        rows = read_rows(self.spec.inputs, inputs)
+        changed = [replace(i, data=as_data(rows[i.name])) if i.name in rows else i for i in self.spec.inputs]
+        tables([i for i in changed if i.name in rows], rows)  # enough rows for the interpolation
+        return Model(replace(self.spec, inputs=tuple(changed)))
+
+    def parameter_vector(self, p: Values | None = None, inputs: Any = None) -> Any:
+        """All numbers generated code takes as `p`: parameters, network weights, tables of the inputs.
+
+        Arguments: `p`, parameters in place of the defaults; `inputs`, data in place of the
+        model's own, as in `with_inputs`.  Returns an array.
+
+        >>> import sciml_dsl as sd
+        >>> m = sd.model("input u = [(0, 1), (2, 3)]; x' = u - k*x; param k = 2")
+        >>> f, q = m.rhs("native"), m.parameter_vector()
+        >>> f(1.0, [0.5], q)
+        array([1.])
+        """
+        from ..solve.prepare import prepared
+
+        return prepared(self).p(p, None, inputs).copy()
+
     def with_terms(self, terms: Mapping[str, Any], parameters: Mapping[str, float | None] | None = None) -> Model:
         """This model with formulas in the place of networks: `m.with_terms({"U": "0.8*x*y"})`.
 
@@ -363,6 +405,8 @@ class Model:
             parts.append(_count(self.observables, "observable"))
         if self.networks:
             parts.append(_count(self.networks, "network"))
+        if self.spec.inputs:
+            parts.append(_count(self.inputs, "input"))
         if self.spec.events:
             parts.append(f"{len(self.spec.events)} event{'s' if len(self.spec.events) > 1 else ''}")
         return f"<Model {self.name}: {'; '.join(parts)}>"

@@ -23,7 +23,7 @@ from .constants import evaluate
 from .dependencies import calls, free_names, order, size, written_out_size
 from .networks import declare
 from .scope import NOWHERE, Scope
-from .spec import Block, Constant, Definition, Event, Function, ModelSpec, Parameter
+from .spec import Block, Constant, Definition, Event, Function, Input, ModelSpec, Parameter
 
 MAX_WRITTEN_OUT = 20_000_000
 MAX_CALL_DEPTH = 200
@@ -63,6 +63,7 @@ class _Resolver:
         self.initial: dict[str, syntax.Initial] = {}
         self.parameters: dict[str, syntax.Parameter] = {}
         self.constants: dict[str, syntax.Constant] = {}
+        self.inputs: dict[str, syntax.Input] = {}
         self.definitions: dict[str, Expr] = {}
         self.functions: dict[str, syntax.Function] = {}
         self.events: list[syntax.Event] = []
@@ -105,6 +106,7 @@ class _Resolver:
             functions=functions,
             networks=tuple(self.scope.networks.values()),
             events=events,
+            inputs=tuple(self.input(statement, constants, kinds) for statement in self.inputs.values()),
             source=self.document.source,
             filename=self.document.filename,
             loops=self.scope.loops or bool(self.scope.arrays),
@@ -128,6 +130,9 @@ class _Resolver:
         elif isinstance(statement, syntax.Constant):
             self.claim(statement.name, "constant")
             self.constants[statement.name.name] = statement
+        elif isinstance(statement, syntax.Input):
+            self.claim(statement.name, "input")
+            self.inputs[statement.name.name] = statement
         elif isinstance(statement, syntax.Initial):
             name = statement.name
             if name.name in self.initial:
@@ -339,6 +344,25 @@ class _Resolver:
                 )
         return Parameter(name, default, lower, upper, p.log)
 
+    def input(self, statement: syntax.Input, constants: dict[str, float], kinds: dict[str, str]) -> Input:
+        name = statement.name.name
+        data = None
+        if statement.rows is not None:
+            times, values = (
+                tuple(evaluate(row[k], constants, f"a {what} of `{name}`", kinds) for row in statement.rows)
+                for k, what in enumerate(("time", "value"))
+            )
+            for row, (before, after) in zip(statement.rows[1:], pairwise(times), strict=True):
+                if not before < after:
+                    message = f"the times of `{name}` must increase, and {after:g} follows {before:g}"
+                    raise Complaint(message, row[0].span or NOWHERE, "one row for each time, in order", ModelError)
+            if len(times) == 1 and statement.interpolation != "constant" and not statement.hold:
+                message = f"one row is no table for `{name}`"
+                hint = f"give two rows, or write `input {name} = [...] constant`"
+                raise Complaint(message, statement.span, hint, ModelError)
+            data = (times, values)
+        return Input(name, statement.interpolation or "linear", statement.hold, statement.column, data)
+
     # ------------------------------------------------------------ initial values and events
 
     def initial_values(self) -> tuple[dict[str, Expr | None], list[Block]]:
@@ -379,8 +403,8 @@ class _Resolver:
                 continue
             seen.add(name)
             kind = self.scope.kinds.get(name)
-            if kind == "state" or (name == TIME and kind is None):
-                thing = "the time `t`" if name == TIME else f"the state `{name}`"
+            if kind in ("state", "input") or (name == TIME and kind is None):
+                thing = "the time `t`" if name == TIME else f"the {kind} `{name}`"
                 raise Complaint(
                     f"{what} depends on {thing}",
                     expr.span or NOWHERE,

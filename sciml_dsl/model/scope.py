@@ -35,7 +35,7 @@ from .spec import Network
 from .subscripts import Loops, box, check_inside, check_integer, check_reduction
 
 NOWHERE = Span(0, 0)
-VALUES = ("state", "parameter", "constant", "observable")
+VALUES = ("state", "parameter", "constant", "observable", "input")
 MAX_REDUCTIONS = 16
 
 
@@ -44,7 +44,7 @@ class Scope:
     """What each name of the model is.
 
     `kinds`: name -> one of "state", "parameter", "constant", "observable",
-    "function", "network".  `functions`: name -> its arguments.  `networks` also
+    "input", "function", "network".  `functions`: name -> its arguments.  `networks` also
     receives those that are only used (`NN(x, y)`).  `macro`: the text holds an
     @ode_def, whose parameters are listed behind `end`.  `arrays`: those of the
     names that are arrays, with the bounds of each dimension; `constants` are what
@@ -95,6 +95,8 @@ class Scope:
             node = node if same else rebuild(node, parts)
             if isinstance(node, Name) and node.name == "π" and "π" not in self.kinds and "π" not in local:
                 return Num(MATH_CONSTANTS["pi"], node.span) if "pi" in self.kinds else Name("pi", node.span)
+            if isinstance(node, Call) and self.kinds.get(node.func) == "input" and node.func not in local:
+                return Name(node.func, node.span)
             if isinstance(node, Call) and node.index == 1 and self.networks[node.func].n_out == 1:
                 return Call(node.func, node.args, None, node.span)
             return node
@@ -111,7 +113,7 @@ class Scope:
                 if node.name not in local:
                     self._check_name(node, time)
             elif isinstance(node, Call):
-                changed = changed or node.index is not None
+                changed = changed or node.index is not None or self.kinds.get(node.func) == "input"
                 self._check_call(node, local, networks)
                 if node.func == "ifelse":
                     self._check_condition(node.args[0], local)
@@ -276,6 +278,8 @@ class Scope:
             if count < least or (most is not None and count > most):
                 wanted = str(least) if most == least else f"at least {least}"
                 raise Complaint(_arity(name, wanted, count), span, None, NameModelError)
+        elif self.kinds.get(name) == "input" and name not in local and node.args == (Name(TIME),):
+            self._no_index(node)
         elif name in local or name in self.kinds or name == TIME:
             raise self._not_a_function(node, local)
         else:
@@ -325,6 +329,13 @@ class Scope:
         if name == TIME:
             return Complaint("`t` is the time, not a function", span, "write t*(...)", NameModelError)
         kind = self.kinds[name]
+        if kind == "input" and len(node.args) == 1:
+            return Complaint(
+                f"the input `{name}` is taken at the time t only",
+                span,
+                f"write {name} or {name}(t); for a delayed input shift the times of its table",
+                ReservedError,
+            )
         if kind in ("state", "observable") and len(node.args) == 1:
             arg = node.args[0]
             if arg == Name(TIME):

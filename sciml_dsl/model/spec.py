@@ -36,6 +36,22 @@ class Constant:
 
 
 @dataclass(frozen=True, slots=True)
+class Input:
+    """A measured forcing: a function of time that is given as a table.
+
+    `interpolation` between the rows: "linear", "constant" (the value of the row before) or
+    "cubic"; `hold`: outside the table its first or last value.  `column` is what the table
+    calls it where that differs; `data` holds the times and values kept with the model, if any.
+    """
+
+    name: str
+    interpolation: str = "linear"
+    hold: bool = False
+    column: str | None = None
+    data: tuple[tuple[float, ...], tuple[float, ...]] | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Definition:
     """An observable: any definition that is not a derivative, `total = x + y`."""
 
@@ -184,6 +200,7 @@ class ModelSpec:
     arrays: tuple[Array, ...] = ()
     blocks: tuple[Block, ...] = ()
     loops: bool = False  # there are arrays, or expressions with `Reduce` nodes
+    inputs: tuple[Input, ...] = ()
     source: str | None = field(default=None, compare=False, repr=False)
     filename: str | None = field(default=None, compare=False, repr=False)
 

@@ -85,6 +85,8 @@ def _environment(spec: ModelSpec) -> tuple[dict[str, Any], dict[str, Callable[..
     names: dict[str, Any] = {c.name: number(c.value) for c in spec.constants}
     for name in (*spec.states, *(p.name for p in spec.parameters)):
         names[name] = sympy.Symbol(name)
+    for given in spec.inputs:
+        names[given.name] = sympy.Function(given.name)(sympy.Symbol("t"))
     bodies = {f.name: (f.args, f.body) for f in spec.functions}
     functions: dict[str, Callable[..., Any]] = {}
     definitions = {d.name: d.expr for d in spec.definitions}

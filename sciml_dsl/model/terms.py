@@ -26,7 +26,7 @@ def scope_of(spec: ModelSpec) -> Scope:
     kinds = dict.fromkeys(spec.states, "state")
     kinds |= {p.name: "parameter" for p in spec.parameters} | {c.name: "constant" for c in spec.constants}
     kinds |= {d.name: "observable" for d in spec.definitions} | {f.name: "function" for f in spec.functions}
-    kinds |= {net.name: "network" for net in spec.networks}
+    kinds |= {net.name: "network" for net in spec.networks} | {i.name: "input" for i in spec.inputs}
     return Scope(
         kinds,
         {f.name: f.args for f in spec.functions},
@@ -129,7 +129,8 @@ def _formula(given: Any, term: str, scope: Scope, spec: ModelSpec) -> Expr:
     else:
         from .sympy_expr import from_sympy_expr
 
-        expr = from_sympy_expr(given, spec.states, [net.name for net in spec.networks])
+        of_time = [*spec.states, *(i.name for i in spec.inputs)]
+        expr = from_sympy_expr(given, of_time, [net.name for net in spec.networks])
     arguments = {arg for f in spec.functions for arg in f.args}
     try:
         return scope.check(expr, arguments)

@@ -24,6 +24,8 @@ from ..errors import (
     UnsupportedError,
     suggest,
 )
+from ..model.inputs import check_span, kept_rows, read_rows, tables
+from ..model.interpolate import tail
 from ..sensitivity.discrete import pull_back
 from ..solve.choice import check_method
 from ..solve.integrate import EMPTY, NO_COLUMNS, Integrator, Trajectory, vector
@@ -66,6 +68,7 @@ class SolveLayer(torch.nn.Module):
         max_steps: int = 100_000,
         t0: float | None = None,
         seed: int = 0,
+        inputs: Any = None,
     ) -> None:
         super().__init__()
         self.model = model
@@ -74,6 +77,9 @@ class SolveLayer(torch.nn.Module):
         self.sensitivity, self.method = _choose(model, sensitivity, method)
         self.rtol, self.atol, self.max_steps = rtol, atol, max_steps
         self._integrators: dict[tuple[bool, bool], Integrator] = {}
+        found = tables(model.spec.inputs, kept_rows(model.spec.inputs) | _rows(model, inputs))
+        check_span(model.spec.inputs, found, self.t0, float(self.saveat[-1]))
+        self._tail = tail(found) if found else EMPTY
         values = [math.nan if q.default is None else q.default for q in model.spec.parameters]
         self.p = torch.nn.Parameter(torch.tensor(values, dtype=torch.float64))
         own = dict(model.spec.weights)
@@ -187,6 +193,7 @@ def layer(model: Model, saveat: Any, **options: Any) -> SolveLayer:
     max_steps: attempted steps before a solve counts as failed.
     t0: time of the initial values; default the first of `saveat`.
     seed: of the initial weights of networks for which the model has none.
+    inputs: data of the model's inputs in place of its own, as in `Model.with_inputs`.
 
     Returns
     -------
@@ -239,8 +246,8 @@ class _Solve(torch.autograd.Function):
 class _Run:
     """One integration and what its reverse sweep needs."""
 
-    def __init__(self, trajectory: Trajectory, p: Any, own: Any, slope: Any, start_columns: int) -> None:
-        self.trajectory, self.p = trajectory, p
+    def __init__(self, trajectory: Trajectory, p: Any, size: int, own: Any, slope: Any, start_columns: int) -> None:
+        self.trajectory, self.p, self.size = trajectory, p, size  # size: of p without the tables of inputs
         self.own = own  # states whose initial value is the model's
         self.slope = slope  # d(initial)/dp (n, np)
         self.start_columns = start_columns  # sensitivity columns of initial values
@@ -250,7 +257,7 @@ class _Run:
         rows, n = cotangent.shape
         trajectory, first = self.trajectory, self.start_columns
         if owner.sensitivity == "forward":
-            du0, dp = np.zeros(n), np.zeros(self.p.size)
+            du0, dp = np.zeros(n), np.zeros(self.size)
             flat = cotangent.reshape(-1) @ trajectory.s.reshape(rows * n, -1)
             du0[:first], dp[: flat.size - first] = flat[:first], flat[first:]
         else:
@@ -279,6 +286,9 @@ def _run(owner: SolveLayer, given: Any, p: Any, wanted: tuple[bool, bool], where
         if bad.size:
             name = model.parameters[bad[0]] if bad[0] < n_params else "a network weight"
             raise MissingValueError(f"parameter `{name}` is {p[bad[0]]}{where}\n  hint: give it a default or pass p")
+    size = p.size
+    if owner._tail.size:
+        p = np.concatenate([p, owner._tail])
     initial = observe(native.initial, n + n * n_params, np.array([owner.t0]), np.zeros((1, n)), p)[0]
     own = np.ones(n, dtype=bool) if given is None else np.isnan(given)
     start = initial[:n] if given is None else np.where(own, initial[:n], given)
@@ -314,7 +324,8 @@ def _run(owner: SolveLayer, given: Any, p: Any, wanted: tuple[bool, bool], where
     )
     if not trajectory.ok or trajectory.t.size != owner.saveat.size:
         raise _failed(owner, trajectory, where)
-    return _Run(trajectory, p, own, slope, start_columns)
+    p = integrator.one_sided(p, owner.t0, float(owner.saveat[-1]))
+    return _Run(trajectory, p, size, own, slope, start_columns)
 
 
 def _failed(owner: SolveLayer, trajectory: Trajectory, where: str) -> SolveError:
@@ -327,6 +338,10 @@ def _failed(owner: SolveLayer, trajectory: Trajectory, where: str) -> SolveError
     if status == Status.MAX_STEPS and owner.method == "tsit5":
         text += '\n  hint: the model may be stiff; sensitivity="forward" works with method="auto" and "rodas5p"'
     return NonFiniteError(text) if status == Status.NONFINITE else SolveError(text)
+
+
+def _rows(model: Model, inputs: Any) -> dict[str, Any]:
+    return {} if inputs is None else read_rows(model.spec.inputs, inputs)
 
 
 def _times(saveat: Any, t0: float | None) -> Any:

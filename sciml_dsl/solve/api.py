@@ -49,6 +49,7 @@ def solve(
     sensitivities: bool | str | Sequence[str] | None = None,
     weights: Mapping[str, Any] | None = None,
     linear_solver: str = "auto",
+    inputs: Any = None,
 ) -> Solution:
     """Integrate a model from `tspan[0]` to `tspan[1]` (which may lie before it).
 
@@ -84,6 +85,9 @@ def solve(
     weights : flat weights by network name, in place of the model's.
     linear_solver : of implicit methods: "dense", "banded", "sparse" or "krylov"; "auto" chooses
         from the number of states and the pattern of the Jacobian.
+    inputs : data of the model's inputs: a table with a column `t` and a column for each, or
+        a mapping from inputs to (times, values), in place of those kept with the model.
+        The solver steps on their jumps and kinks.
 
     Returns
     -------
@@ -110,7 +114,8 @@ def solve(
         raise InputError(f"the time span must be two numbers, (0, 10); got {tspan!r}") from error
     if not (math.isfinite(t0) and math.isfinite(t1)):
         raise InputError(f"the time span ({t0}, {t1}) must be finite")
-    values = ready.p(p, weights)
+    values = ready.p(p, weights, inputs)
+    ready.check_span(values, t0, t1)
     start = ready.u0(u0, values, t0)
     times = EMPTY if saveat is None else _output_times(saveat, t0, t1)
     stops = EMPTY if tstops is None else _ordered(tstops, t0, t1, "tstops", sort=True)

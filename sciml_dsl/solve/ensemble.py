@@ -155,6 +155,7 @@ class Ensemble:
             options["tstops"] = _ordered(options["tstops"], t0, t1, "tstops", sort=True)
         options = {name: value for name, value in options.items() if value is not None}
         options |= {"method": method, "rtol": rtol, "atol": atol}
+        ready.check_span(self.p[0], t0, t1)
         u0 = self.u0(t0)
         batch = Batch.empty(self.size, len(times), len(ready.states))
         job = _Job(self.model, (t0, t1), times, options)
@@ -198,6 +199,10 @@ class _Job:
         """Integrate from every row of `u0` and `p` into `batch`."""
         if self.native:
             integrator = prepared(self.model).integrator
+            if self.model.inputs:  # all rows hold the same tables
+                at = self.model.system.tables_at
+                p = p.copy()
+                p[:, at:] = integrator.one_sided(p[0], *self.span)[at:]
             integrate_into(batch, integrator, u0, p, *self.span, self.times, stop, **self.options)
             return
         for i in range(len(u0)):
@@ -318,7 +323,7 @@ def _workers(executor: Any) -> int:
 
 
 def _parameters(ready: Prepared, given: Given, weights: Mapping[str, Any] | None, size: int) -> Floats:
-    """Parameters and network weights (B, ...)."""
+    """Parameters, network weights and tables of inputs (B, ...)."""
     p = np.tile(ready.p(given.first(), weights), (size, 1))
     count = len(ready.parameters)
     if given.rows is not None:

@@ -40,7 +40,7 @@ class EnsembleSolution:
     t : (T,) times of output.
     u : (B, T, n) states.  Where a trajectory ended early, by a terminating event or by a failure,
         its rows after that are NaN; `success` tells the one from the other.
-    u0, p : (B, n), (B, n_params + n_weights), what each began with.
+    u0, p : (B, n), (B, n_params + n_weights and the tables of inputs), what each began with.
     success : (B,) whether the end, or a terminating event, was reached.
     status, t_end : (B,) how each ended (numbers of `Status`), and the time reached.
     u_end : (B, n) state at `t_end`.

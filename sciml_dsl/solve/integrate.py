@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, SolveInterrupted, UnknownNameError, suggest
+from ..model.interpolate import breaks, later, untail
 from .choice import Choice, choose, control_row
 from .methods.abi import N_CONTROL
 from .methods.registry import CONTROLLERS, RODAS5P, TSIT5, Controller
@@ -249,7 +250,7 @@ class Integrator:
         functions = self.functions
         n = functions.n
         u0 = vector(u0, n, "u0")
-        p = vector(p, self._size_p, "p")
+        p = vector(p, None if functions.n_inputs else self._size_p, "p")
         m = columns.size
         flat = EMPTY
         choice = self.choice("tsit5" if record and method == "auto" else method, rtol, m > 0, linear_solver)
@@ -275,6 +276,8 @@ class Integrator:
         if not (dt0 >= 0.0 and dtmax > 0.0 and max_steps > 0):
             name, value = ("max_steps", max_steps) if max_steps <= 0 else ("dtmax", dtmax) if dt0 >= 0 else ("dt0", dt0)
             raise InputError(f"{name} must be positive, got {value}")
+        if functions.n_inputs:
+            tstops, p = self._with_breaks(tstops, t0, t1, p)
         if functions.n_switches:
             tstops = self._with_switches(tstops, t0, t1, u0, p)
         if tstops.size or restarts.size:
@@ -326,6 +329,34 @@ class Integrator:
             steps = math.ceil(abs(length) / dt * (1.0 - 1e-9))
             raise InputError(f"dt = {dt:g} means {steps:,} steps, more than max_steps = {max_steps:,}; raise max_steps")
         times[2], times[3] = dt, min(times[3], dt * (1.0 + 1e-6))
+
+    def one_sided(self, p: Floats, t0: float, t1: float) -> Floats:
+        """`p` with inputs whose jumps lie on the side a run from `t0` to `t1` sees; the numbers `run` works with."""
+        return self._with_breaks(EMPTY, t0, t1, p)[1] if self.functions.n_inputs else p
+
+    def _with_breaks(self, tstops: Floats, t0: float, t1: float, p: Floats) -> tuple[Floats, Floats]:
+        """`tstops` with the times inside the span at which an input jumps or has a kink, and the p to run with.
+
+        At its jump an input has the later value.  The last step forward, and every step backward,
+        needs the earlier one there; so for them the jump comes one bit later.
+        """
+        count, size = self.functions.n_inputs, self._size_p
+        tables = untail(p[size:], count)
+        if tables is None:
+            raise InputError(f"p: behind its first {size} numbers stand no tables of the model's inputs")
+        times = np.unique(np.concatenate([breaks(table) for table in tables]))
+        backward = t1 < t0
+        low, high = min(t0, t1), max(t0, t1)
+        moved = times[(times > low) & (times <= high)] if backward else times[times == t1]
+        if moved.size:
+            p = p.copy()
+            for table in untail(p[size:], count) or ():
+                later(table, moved)
+        inside = times[(times > low) & (times < high)]
+        if not inside.size:
+            return tstops, p
+        merged = np.unique(np.concatenate([tstops, inside]))
+        return np.ascontiguousarray(merged[::-1]) if backward else merged, p
 
     def _with_switches(self, tstops: Floats, t0: float, t1: float, u0: Floats, p: Floats) -> Floats:
         """`tstops` and the times inside the span at which the right-hand side switches by itself."""

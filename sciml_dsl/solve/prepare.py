@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 from ..errors import InputError, MissingValueError, UnknownNameError, suggest
 from ..language.ast import names
+from ..model.inputs import check_span, input_tail, kept_rows, read_rows
+from ..model.interpolate import untail
 from .integrate import Integrator, vector
 from .problem import NativeFunctions
 
@@ -44,6 +46,8 @@ class Prepared:
         self.state_index = {name: i for i, name in enumerate(self.states)}
         self.parameter_index = {name: i for i, name in enumerate(self.parameters)}
         self._p, self.missing = self._default_parameters()
+        self.inputs = spec.inputs
+        self._rows = kept_rows(spec.inputs)
         self._needs_initial = tuple(i for i, expr in enumerate(spec.initial) if expr is None)
         self._initial_function = ctypes.CFUNCTYPE(
             None, ctypes.c_double, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p
@@ -84,16 +88,55 @@ class Prepared:
                 values += given
         return np.array(values, dtype=np.float64), tuple(missing)
 
-    def p(self, given: Given, weights: Mapping[str, Any] | None) -> Floats:
-        """Parameters followed by all network weights.
+    @cached_property
+    def _tail(self) -> Floats:
+        """The tables of the inputs, of the data kept with the model."""
+        return input_tail(self.inputs, self._rows)
+
+    @cached_property
+    def _defaults(self) -> Floats:
+        return np.concatenate([self._p, self._tail]) if self.inputs else self._p
+
+    def check_span(self, p: Floats, t0: float, t1: float) -> None:
+        """Raise `DataError` where an input has no data for a part of the time span."""
+        if self.inputs:
+            found = untail(p[self._p.size :], len(self.inputs))
+            assert found is not None
+            check_span(self.inputs, found, t0, t1)
+
+    def p(self, given: Given, weights: Mapping[str, Any] | None, inputs: Any = None) -> Floats:
+        """Parameters followed by all network weights and the tables of all inputs.
 
         Raises `UnknownNameError` for a name the model does not have, `MissingValueError`
         for what has no number, `InputError` for NaN, infinity or a wrong length.
         """
+        if inputs is None and self.inputs and isinstance(given, np.ndarray) and given.size > self._p.size:
+            return self._whole(given)
+        if inputs is not None:
+            rows = self._rows | read_rows(self.inputs, inputs)
+            return np.concatenate([self._parameters(given, weights), input_tail(self.inputs, rows)])
         if given is None and weights is None:
             if self.missing:
                 self._raise_missing(self.missing)
-            return self._p
+            return self._defaults
+        values = self._parameters(given, weights)
+        return np.concatenate([values, self._tail]) if self.inputs else values
+
+    def _whole(self, given: Floats) -> Floats:
+        """A `p` that holds everything, as `Model.parameter_vector` makes it."""
+        values = vector(given, None, "p")
+        if untail(values[self._p.size :], len(self.inputs)) is None:
+            raise InputError(
+                f"p: behind its first {self._p.size} numbers stand no tables of the model's inputs\n"
+                "  hint: m.parameter_vector(p, inputs=table) makes such a vector"
+            )
+        if not math.isfinite(values.sum()):
+            self._check_finite(values)
+        return values
+
+    def _parameters(self, given: Given, weights: Mapping[str, Any] | None) -> Floats:
+        if given is None and weights is None and self.missing:
+            self._raise_missing(self.missing)
         values = self._p.copy()
         count = len(self.parameters)
         if given is not None:
@@ -167,7 +210,7 @@ class Prepared:
     def u0(self, given: Given, p: Floats, t0: float) -> Floats:
         """Initial state: the model's own, with what is given in its place."""
         if given is None:
-            if p is self._p or self.constant_initial:
+            if self.constant_initial or p is self.__dict__.get("_defaults"):
                 if self._default_u0 is None or self._default_u0[0] != t0:
                     self._default_u0 = (t0, self._from_model(p, t0, ()))
                 return self._default_u0[1]

@@ -33,7 +33,8 @@ class NativeFunctions:
     """Addresses of the compiled functions of one model.
 
     Sizes: `n` states, `n_params` model parameters, `n_weights` network weights
-    (the vector `p` has `n_params + n_weights` numbers), `n_observables`.
+    (the vector `p` has `n_params + n_weights` numbers, and behind them the tables of
+    `n_inputs` inputs), `n_observables`.
     `events` are in order of definition; the outputs of `roots` belong to those of
     kind "when", the groups of `event_times` to the others, both in that order;
     `affect[k]` and `affect_jac[k]` belong to event k.  `keepalive` holds whatever
@@ -69,6 +70,7 @@ class NativeFunctions:
     jac_indices: NDArray[np.int64] | None = field(default=None, repr=False, compare=False)
     jac_values: int = 0  # its values in that order, and `jvp`: the part "sparse"
     jvp: int = 0
+    n_inputs: int = 0
     affect: tuple[int, ...] = ()
     affect_jac: tuple[int, ...] = ()
     events: tuple[EventInfo, ...] = ()
