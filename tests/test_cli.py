@@ -228,6 +228,7 @@ class Stand:
     states = ("x",)
     observables = ()
     networks = ("NN",)
+    spec = SimpleNamespace(inputs=())
 
     def __init__(self, outcome: str = "identified") -> None:
         self.outcome = outcome
