@@ -33,6 +33,12 @@ def _host() -> tuple[str, str, str]:
     return llvm.get_process_triple(), llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
 
 
+def has_fma() -> bool:
+    """Does the processor multiply and add in one step?  (All of AArch64 do.)"""
+    triple, _, features = _host()
+    return "+fma," in f"{features}," or triple.startswith(("aarch64", "arm64"))
+
+
 def _effort(text: str, loops: bool) -> int:
     return 2 if loops or text.count("\n") <= LARGE else 0
 
@@ -66,6 +72,10 @@ class MachineCode:
     """
 
     def __init__(self, text: str, *, loops: bool = False) -> None:
+        if "call void @sciml_" in text:
+            from .vector_math import library
+
+            library()
         with _lock:
             effort = _effort(text, loops)
             machine = _target_machine(effort)

@@ -5,6 +5,8 @@ function `void name(double t, ptr u, ptr p[, ptr v], ptr out)`.  Text is written
 directly (LLVM parses it in C++), straight-line, one value a node.  Bodies above
 `CHUNK` operations are split into functions that hand shared values on through a
 scratch array, so that LLVM's cost stays linear in the size of the model.
+Calls of exp, log, sin, cos, tanh and pow that do not wait for each other are made
+together where there are enough of them (`batches`, `vector_math`).
 """
 
 from __future__ import annotations
@@ -15,7 +17,15 @@ from dataclasses import dataclass, field
 from ..graph.graph import Graph
 from ..graph.ops import CONDITIONS, INPUT
 from ..graph.system import System
+from .batches import FEWEST, is_product, plan
+from .jit import has_fma
 from .llvm_network import MATH, definitions, number
+from .vector_math import LANES
+
+Item = tuple[str, int, int]
+"""One thing a function does: ("node", n, 0) computes a node, ("out" or "seat", n, place) stores it in
+`out` or in the scratch array, ("pad", 0, place) fills a seat that nobody needs, and (operation, start,
+count) replaces a part of the scratch array by its values."""
 
 CHUNK = 200
 """Operations in one function; instruction selection and scheduling grow faster than linearly."""
@@ -180,6 +190,8 @@ class Module:
     binary: set[str] = field(default_factory=set)
     networks: dict[int, set[str]] = field(default_factory=dict)
     inputs: bool = False
+    calls: set[str] = field(default_factory=set)
+    vectors: bool = field(default_factory=has_fma)
 
     def text(self) -> str:
         """The whole module."""
@@ -198,6 +210,9 @@ class Module:
             f"declare double @{name}(double) nounwind willreturn memory(none)" for name in sorted(unary - {"digamma"})
         ]
         parts += [f"declare double @{name}(double, double) nounwind willreturn memory(none)" for name in sorted(binary)]
+        for name in sorted(self.calls):
+            arrays = "ptr, ptr" if name == "pow" else "ptr"
+            parts.append(f"declare void @sciml_{name}({arrays}, i64) nounwind willreturn memory(argmem: readwrite)")
         parts.append("declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)")
         parts += [definitions(self.system.networks[k], k, needed) for k, needed in sorted(self.networks.items())]
         return "\n".join(parts + self.functions) + "\n"
@@ -230,19 +245,64 @@ class Module:
             head.append(f"  call void @llvm.memset.p0.i64(ptr align 8 %out, i8 0, i64 {8 * size}, i1 false)")
         work = [n for n in order if graph.op[n] not in ("const", "t", "state", "param", "seed")]
         buffers = self._buffers(order)
-        if len(work) + len(pairs) <= 3 * CHUNK:
-            scratch = sum(size for _, size in buffers.values())
-            body = _Straight(self, buffers, weights_at)
-            if scratch:
-                head.append(f"  %scratch = alloca [{scratch} x double], align 32")
-            for node in work:
-                body.node(node)
-            for slot, node in pairs:
-                body.store(node, "%out", slot)
-            lines = head + body.lines
-            self.functions.append(f"define void @{name}({arguments}) {{\n" + "\n".join(lines) + "\n  ret void\n}\n")
-            return
-        self._chunked(name, arguments, names, head, work, pairs, buffers, weights_at)
+        items, seats, scratch = self._items(work, pairs, sum(size for _, size in buffers.values()))
+        if len(items) <= 3 * CHUNK:
+            body = _Straight(self, buffers, weights_at, seats)
+            for item in items:
+                body.item(item)
+            lines = body.lines
+        else:
+            first = _Straight(self, buffers, weights_at, seats)
+            lines, scratch = self._chunked(name, arguments, names, items, first, scratch)
+        if scratch:
+            head.append(f"  %scratch = alloca [{scratch} x double], align 64")
+        text = "\n".join([*head, *lines])
+        self.functions.append(f"define void @{name}({arguments}) {{\n{text}\n  ret void\n}}\n")
+
+    def _items(
+        self, work: list[int], pairs: list[tuple[int, int]], scratch: int
+    ) -> tuple[list[Item], dict[int, int], int]:
+        """(what the function does, where the results of calls made together lie, numbers of scratch in all).
+
+        An output is stored right behind its value, an argument of a group right behind its own, so
+        that they need not travel between chunks.
+        """
+        graph = self.system.graph
+        todo = plan(graph, work, FEWEST if self.vectors else {})
+        out: dict[int, list[int]] = {}
+        for place, node in pairs:
+            out.setdefault(node, []).append(place)
+        made = set(work)
+        into: dict[int, list[int]] = {}
+        seats: dict[int, int] = {}
+        starts: dict[tuple[int, str], int] = {}
+        for stage, (_, groups) in enumerate(todo.order):
+            for op, members in groups:
+                starts[stage, op] = scratch
+                room = _rounded(len(members))
+                for i, node in enumerate(members):
+                    seats[node] = scratch + i
+                    for k, a in enumerate(graph.args[node]):
+                        into.setdefault(a, []).append(scratch + k * room + i)
+                scratch += room * (2 if op == "pow" else 1)
+        items: list[Item] = []
+        for stage, (nodes, groups) in enumerate(todo.order):
+            for node in nodes:
+                items.append(("node", node, 0))
+                items += [("out", node, place) for place in out.get(node, ())]
+                items += [("seat", node, place) for place in into.get(node, ())]
+            for op, members in groups:
+                start, room = starts[stage, op], _rounded(len(members))
+                for k in range(2 if op == "pow" else 1):
+                    for i, node in enumerate(members):
+                        a = graph.args[node][k]
+                        if a not in made or a in seats:  # a leaf, or a result of an earlier group
+                            items.append(("seat", a, start + k * room + i))
+                    items += [("pad", 0, start + k * room + i) for i in range(len(members), room)]
+                items.append((op, start, room))
+                items += [("out", node, place) for node in members for place in out.get(node, ())]
+        items += [("out", node, place) for place, node in pairs if node not in made]
+        return items, seats, scratch
 
     def _buffers(self, order: Sequence[int]) -> dict[int, tuple[int, int]]:
         """Scratch (offset, size) of every network call and sweep: its arguments, then its results."""
@@ -270,80 +330,74 @@ class Module:
         return buffers
 
     def _chunked(
-        self,
-        name: str,
-        arguments: str,
-        names: str,
-        head: list[str],
-        work: list[int],
-        pairs: list[tuple[int, int]],
-        buffers: Mapping[int, tuple[int, int]],
-        weights_at: int,
-    ) -> None:
+        self, name: str, arguments: str, names: str, items: list[Item], first: _Straight, scratch: int
+    ) -> tuple[list[str], int]:
+        """Functions of `CHUNK` items each; (the calls of them, numbers of scratch in all)."""
         graph = self.system.graph
-        position = {n: i for i, n in enumerate(work)}
-        # store an output right behind its value, so that it need not travel
-        behind: dict[int, list[int]] = {}
-        leaves_out: list[tuple[int, int]] = []
-        for place, node in pairs:
-            if node in position:
-                behind.setdefault(node, []).append(place)
-            else:
-                leaves_out.append((place, node))
-        items: list[tuple[int, int | None]] = []
-        for n in work:
-            items.append((n, None))
-            items += [(n, place) for place in behind.get(n, ())]
-        items += [(node, place) for place, node in leaves_out]
         chunks = [items[i : i + CHUNK] for i in range(0, len(items), CHUNK)]
-        made_in: dict[int, int] = {}
-        for c, chunk in enumerate(chunks):
-            for n, slot in chunk:
-                if slot is None:
-                    made_in[n] = c
+        made_in = {node: c for c, chunk in enumerate(chunks) for kind, node, _ in chunk if kind == "node"}
         travels: dict[int, int] = {}
-        at = sum(size for _, size in buffers.values())
         for c, chunk in enumerate(chunks):
-            for n, slot in chunk:
-                used = (n,) if slot is not None else graph.args[n]
+            for kind, node, _ in chunk:
+                used = graph.args[node] if kind == "node" else (node,) if kind in ("out", "seat") else ()
                 for a in used:
                     if made_in.get(a, c) != c and a not in travels and graph.op[a] not in ("netcall", "net_vjp"):
-                        travels[a] = at
-                        at += 1
+                        travels[a] = scratch
+                        scratch += 1
         calls = []
+        imported = {**first.imported, **travels}
         for c, chunk in enumerate(chunks):
-            body = _Straight(self, buffers, weights_at)
-            body.imported = travels  # what this chunk makes itself is known before it is looked up there
-            for n, slot in chunk:
-                if slot is None:
-                    body.node(n)
-                    if n in travels:
-                        body.store(n, "%scratch", travels[n])
-                else:
-                    body.store(n, "%out", slot)
+            # what this chunk makes itself is known before it is looked up among what travels
+            body = _Straight(self, first.buffers, first.weights_at, imported)
+            for item in chunk:
+                body.item(item)
+                if item[0] == "node" and item[1] in travels:
+                    body.store(item[1], "%scratch", travels[item[1]])
             self.functions.append(
                 f"define internal void @{name}_{c}({arguments}, ptr noalias %scratch) noinline {{\n"
                 + "\n".join(body.lines)
                 + "\n  ret void\n}\n"
             )
             calls.append(f"  call void @{name}_{c}({names}, ptr %scratch)")
-        lines = [*head, f"  %scratch = alloca [{max(at, 1)} x double], align 32", *calls]
-        self.functions.append(f"define void @{name}({arguments}) {{\n" + "\n".join(lines) + "\n  ret void\n}\n")
+        return calls, max(scratch, 1)
+
+
+def _rounded(count: int) -> int:
+    """The least multiple of `LANES` that is not below `count`."""
+    return -(-count // LANES) * LANES
 
 
 class _Straight:
-    """Straight-line text of a list of nodes."""
+    """Straight-line text of a list of items; `imported` says where in the scratch array other values lie."""
 
-    def __init__(self, module: Module, buffers: Mapping[int, tuple[int, int]], weights_at: int) -> None:
+    def __init__(
+        self, module: Module, buffers: Mapping[int, tuple[int, int]], weights_at: int, imported: Mapping[int, int]
+    ) -> None:
         self.module = module
         self.graph: Graph = module.system.graph
         self.buffers = buffers
         self.weights_at = weights_at
         self.lines: list[str] = []
-        self.imported: dict[int, int] = {}
+        self.imported = imported
         self._known: dict[int, str] = {}
         self._truth: dict[int, str] = {}
         self._count = 0  # LLVM gives number 0 to the function's only block
+
+    def item(self, item: Item) -> None:
+        """One item of a function."""
+        kind, node, place = item
+        if kind == "node":
+            self.node(node)
+        elif kind == "out":
+            self.store(node, "%out", place)
+        elif kind == "seat":
+            self.store(node, "%scratch", place)
+        elif kind == "pad":
+            self.lines.append(f"store double {number(1.0)}, ptr {self._at('%scratch', place)}, align 8")
+        else:
+            self.module.calls.add(kind)
+            arrays = [f"ptr {self._at('%scratch', node + k * place)}" for k in range(2 if kind == "pow" else 1)]
+            self.lines.append(f"call void @sciml_{kind}({', '.join(arrays)}, i64 {place})")
 
     def emit(self, text: str) -> str:
         self._count += 1
@@ -401,7 +455,7 @@ class _Straight:
             self.module.unary.add(name)
             text = f"call double @{name}(double {self.value(args[0])})"
         elif op == "pow":
-            self._known[node] = self._power(*args)
+            self._known[node] = self._power(node, *args)
             return
         elif op == "atan2":
             self.module.binary.add("atan2")
@@ -448,10 +502,11 @@ class _Straight:
             return self.emit(f"xor i1 {self.truth(args[0])}, true")
         return self.emit(f"{LOGIC[op]} i1 {self.truth(args[0])}, {self.truth(args[1])}")
 
-    def _power(self, base: int, exponent: int) -> str:
+    def _power(self, node: int, base: int, exponent: int) -> str:
         x = self.value(base)
-        value = self.graph.data[exponent] if self.graph.op[exponent] == "const" else None
-        if isinstance(value, float) and value == int(value * 2) / 2 and 0 < abs(value) <= 16:
+        if is_product(self.graph, node):
+            value = self.graph.data[exponent]
+            assert isinstance(value, float)
             whole = int(abs(value))
             power, square, bits = "", x, whole
             while bits:
