@@ -16,6 +16,9 @@ from typing import Any, ParamSpec, TypeVar
 P = ParamSpec("P")
 T = TypeVar("T")
 
+MANY = 50_000
+"""New objects after which they count as old: they would be walked through once for every generation."""
+
 _lock = threading.Lock()
 _inside = 0
 _was_on = False
@@ -35,6 +38,11 @@ def _leave() -> None:
     with _lock:
         _inside -= 1
         if _inside == 0 and _was_on:
+            if gc.get_count()[0] > MANY and gc.get_freeze_count() == 0:
+                # Into the oldest generation without a look at each: freezing moves all lists
+                # of objects away, and what is given back goes there.  A full collection still sees them.
+                gc.freeze()
+                gc.unfreeze()
             gc.enable()
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError, UnknownNameError, suggest
+from ..errors import InputError, UnknownNameError, UnsupportedError, suggest
 from .load import load
 
 if TYPE_CHECKING:
@@ -87,13 +87,16 @@ def rhs(model: Model, target: str = "numba") -> Callable[..., Any]:
     return function
 
 
-def jac(model: Model, target: str = "numba") -> Callable[..., Any]:
+def jac(model: Model, target: str = "numba", *, sparse: bool = False) -> Callable[..., Any]:
     """The Jacobian df/du as a callable `jac(t, u, p)`; arguments as for `rhs`.
 
     Gives (n, n), for "numpy" and "torch" behind the batch axes, for "python" a
-    list of rows.  For "torch" `p` may be left out: the model's defaults.
+    list of rows.  For "torch" `p` may be left out: the model's defaults.  With `sparse` it is a
+    `scipy.sparse.csr_array`; "torch" has none (its file has `jacobian_values`).
     """
     _check(target, CALLABLES)
+    if sparse:
+        return _sparse(model, target)
     if target == "native":
         return _native(model, "jac", (model.system.n, model.system.n))
     module = load(code(model, target), model.system.name)
@@ -102,6 +105,33 @@ def jac(model: Model, target: str = "numba") -> Callable[..., Any]:
         return own
     function: Callable[..., Any] = module.jacobian
     return function
+
+
+def _sparse(model: Model, target: str) -> Callable[..., Any]:
+    """The Jacobian as a csr_array; the pattern is shared by all that are made."""
+    import numpy as np
+    from scipy.sparse import csr_array
+
+    if target == "torch":
+        raise UnsupportedError(
+            "the sparse Jacobian is not a torch tensor",
+            hint='use jac("native", sparse=True), or `jacobian_values` of m.code("torch")',
+        )
+    system = model.system
+    indptr, indices = system.jacobian_pattern
+    shape = (system.n, system.n)
+    if target == "native":
+        from .native import jacobian_values
+
+        by_rows = _callable(model, *jacobian_values(system), (len(indices),))
+        return lambda t, u, p: csr_array((by_rows(t, u, p), indices, indptr), shape=shape)
+    by_columns = load(code(model, target), system.name).jacobian_values
+    order = np.argsort(np.lexsort((np.repeat(np.arange(system.n), np.diff(indptr)), indices)))
+
+    def call(t: float, u: Any, *p: Any) -> Any:
+        return csr_array((np.asarray(by_columns(t, u, *p))[order], indices, indptr), shape=shape)
+
+    return call
 
 
 def _check(target: str, known: tuple[str, ...]) -> None:
@@ -129,28 +159,32 @@ def _torch_module(model: Model, module: Any) -> Any:
 
 def _native(model: Model, name: str, shape: tuple[int, ...]) -> Callable[..., Any]:
     """A function of native code as a Python callable on arrays."""
-    import numpy as np
-
     from .native import functions
 
     compiled = functions(model)
-    n, n_p = compiled.n, compiled.n_params + compiled.n_weights
+    return _callable(model, getattr(compiled, name), compiled, shape)
+
+
+def _callable(model: Model, address: int, owner: object, shape: tuple[int, ...]) -> Callable[..., Any]:
+    import numpy as np
+
+    n, n_p, n_inputs = model.system.n, model.system.n_params + model.system.n_weights, len(model.system.inputs)
     own: Any = None
-    if compiled.n_inputs:
+    if n_inputs:
         from ..model.interpolate import untail
         from .program import tables_of
 
         own = tables_of(model.spec)
     pointer = ctypes.POINTER(ctypes.c_double)
-    native = ctypes.CFUNCTYPE(None, ctypes.c_double, pointer, pointer, pointer)(getattr(compiled, name))
+    native = ctypes.CFUNCTYPE(None, ctypes.c_double, pointer, pointer, pointer)(address)
 
     def call(t: float, u: Any, p: Any) -> Any:
         u = np.ascontiguousarray(u, dtype=np.float64)
         p = np.ascontiguousarray(p, dtype=np.float64)
-        if compiled.n_inputs:
+        if n_inputs:
             if p.shape == (n_p,) and own is not None:
                 p = np.concatenate([p, own])
-            elif p.ndim != 1 or p.size <= n_p or untail(p[n_p:], compiled.n_inputs) is None:
+            elif p.ndim != 1 or p.size <= n_p or untail(p[n_p:], n_inputs) is None:
                 raise InputError(
                     f"p must hold {n_p} numbers and behind them the tables of the inputs\n"
                     "  hint: m.parameter_vector(p, inputs=table) makes it; m.with_inputs(table) keeps the tables"
@@ -163,5 +197,5 @@ def _native(model: Model, name: str, shape: tuple[int, ...]) -> Callable[..., An
         native(t, *(a.ctypes.data_as(pointer) for a in (u, p, out)))
         return out
 
-    call.keepalive = compiled  # type: ignore[attr-defined]
+    call.keepalive = owner  # type: ignore[attr-defined]
     return call

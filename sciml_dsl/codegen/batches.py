@@ -47,11 +47,14 @@ def plan(graph: Graph, work: Sequence[int], fewest: Mapping[str, int] = FEWEST) 
     `fewest`: calls in a group, by operation; operations not named are not grouped.
     """
     together = {n for n in work if graph.op[n] in fewest and not (graph.op[n] == "pow" and is_product(graph, n))}
-    while True:
-        ready: dict[int, int] = {}
-        groups: dict[tuple[int, str], list[int]] = {}
+    ready: dict[int, int]
+    groups: dict[tuple[int, str], list[int]] = {}
+    while together:
+        ready, groups = {}, {}
         for node in work:
-            stage = max((ready.get(a, 0) for a in graph.args[node]), default=0)
+            stage = 0
+            for a in graph.args[node]:
+                stage = max(stage, ready.get(a, 0))
             if node in together:
                 groups.setdefault((stage, graph.op[node]), []).append(node)
                 stage += 1
@@ -60,7 +63,7 @@ def plan(graph: Graph, work: Sequence[int], fewest: Mapping[str, int] = FEWEST) 
         if not small:
             break
         together.difference_update(small)
-    if not groups:
+    if not together:
         return Plan([(list(work), [])])
     last = max(ready.values())
     latest = dict.fromkeys(work, last)

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ..collector import uncollected
 from ..graph.graph import Graph
 from ..graph.ops import CONDITIONS, INPUT
 from ..graph.system import System
@@ -191,6 +192,7 @@ class Module:
     networks: dict[int, set[str]] = field(default_factory=dict)
     inputs: bool = False
     calls: set[str] = field(default_factory=set)
+    allocates: bool = False
     vectors: bool = field(default_factory=has_fma)
 
     def text(self) -> str:
@@ -213,12 +215,15 @@ class Module:
         for name in sorted(self.calls):
             arrays = "ptr, ptr" if name == "pow" else "ptr"
             parts.append(f"declare void @sciml_{name}({arrays}, i64) nounwind willreturn memory(argmem: readwrite)")
+        if self.allocates:
+            parts += ["declare noalias ptr @malloc(i64)", "declare void @free(ptr)"]
         parts.append("declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)")
         parts += [definitions(self.system.networks[k], k, needed) for k, needed in sorted(self.networks.items())]
         return "\n".join(parts + self.functions) + "\n"
 
     # ------------------------------------------------------------ one function
 
+    @uncollected
     def add_function(
         self,
         name: str,
@@ -259,6 +264,40 @@ class Module:
         text = "\n".join([*head, *lines])
         self.functions.append(f"define void @{name}({arguments}) {{\n{text}\n  ret void\n}}\n")
 
+    def add_scatter(self, name: str, source: str, places: Sequence[int], size: int) -> None:
+        """A function that fills `out` of `size` doubles with zeros and what `source` gives, at `places`."""
+        count = max(len(places), 1)
+        table = ", ".join(f"i64 {place}" for place in places) or "i64 0"
+        arguments = "double %t, ptr noalias readonly %u, ptr noalias readonly %p, ptr noalias %out"
+        self.functions.append(
+            f"""@{name}_places = internal constant [{count} x i64] [{table}]
+define void @{name}({arguments}) {{
+entry:
+  %values = call ptr @malloc(i64 {8 * count})
+  call void @{source}(double %t, ptr %u, ptr %p, ptr %values)
+  call void @llvm.memset.p0.i64(ptr align 8 %out, i8 0, i64 {8 * size}, i1 false)
+  br label %loop
+loop:
+  %k = phi i64 [0, %entry], [%next, %body]
+  %more = icmp slt i64 %k, {len(places)}
+  br i1 %more, label %body, label %done
+body:
+  %from = getelementptr inbounds double, ptr %values, i64 %k
+  %value = load double, ptr %from, align 8
+  %seat = getelementptr inbounds i64, ptr @{name}_places, i64 %k
+  %place = load i64, ptr %seat, align 8
+  %to = getelementptr inbounds double, ptr %out, i64 %place
+  store double %value, ptr %to, align 8
+  %next = add i64 %k, 1
+  br label %loop
+done:
+  call void @free(ptr %values)
+  ret void
+}}
+"""
+        )
+        self.allocates = True
+
     def _items(
         self, work: list[int], pairs: list[tuple[int, int]], scratch: int
     ) -> tuple[list[Item], dict[int, int], int]:
@@ -289,8 +328,10 @@ class Module:
         for stage, (nodes, groups) in enumerate(todo.order):
             for node in nodes:
                 items.append(("node", node, 0))
-                items += [("out", node, place) for place in out.get(node, ())]
-                items += [("seat", node, place) for place in into.get(node, ())]
+                if node in out:
+                    items += [("out", node, place) for place in out[node]]
+                if node in into:
+                    items += [("seat", node, place) for place in into[node]]
             for op, members in groups:
                 start, room = starts[stage, op], _rounded(len(members))
                 for k in range(2 if op == "pow" else 1):
@@ -335,12 +376,19 @@ class Module:
         """Functions of `CHUNK` items each; (the calls of them, numbers of scratch in all)."""
         graph = self.system.graph
         chunks = [items[i : i + CHUNK] for i in range(0, len(items), CHUNK)]
-        made_in = {node: c for c, chunk in enumerate(chunks) for kind, node, _ in chunk if kind == "node"}
+        made_in: dict[int, int] = {}
         travels: dict[int, int] = {}
         for c, chunk in enumerate(chunks):
             for kind, node, _ in chunk:
-                used = graph.args[node] if kind == "node" else (node,) if kind in ("out", "seat") else ()
+                if kind == "node":
+                    used = graph.args[node]
+                    made_in[node] = c
+                elif kind == "out" or kind == "seat":
+                    used = (node,)
+                else:
+                    continue
                 for a in used:
+                    # leaves and what calls made together gave are made in no chunk
                     if made_in.get(a, c) != c and a not in travels and graph.op[a] not in ("netcall", "net_vjp"):
                         travels[a] = scratch
                         scratch += 1

@@ -64,7 +64,8 @@ def compile_system(
         parts.append(code)
     if sparse:
         code, more = _part(system, "sparse", _sparse)
-        extra |= more
+        values = (_part(system, "solve", _solve)[1] | more)["jac_values"]
+        extra |= more | {"jac_values": values}
         parts.append(code)
     made = {"forward": forward, "adjoint": adjoint, "sparse": sparse}
     result = replace(
@@ -78,12 +79,22 @@ def compile_system(
     return result
 
 
+def jacobian_values(system: System) -> tuple[int, object]:
+    """Address of the values of df/du in CSR order, and what keeps it alive; compiles no more than it must."""
+    part = ("solve", _solve) if system.n > WRITTEN_OUT else ("sparse", _sparse)
+    code, addresses = _part(system, *part)
+    return addresses["jac_values"], code  # type: ignore[return-value]
+
+
 def module_text(system: System) -> tuple[str, bool]:
     """(LLVM IR of the part every solve needs, before optimisation; whether it has loops)."""
     module = Module(system)
     _solve(system, module)
     return module.text(), bool(module.networks)
 
+
+WRITTEN_OUT = 50
+"""States up to which the dense Jacobian is code of its own; above, it is filled from the sparse one's values."""
 
 Part = tuple[MachineCode, dict[str, object]]
 
@@ -141,6 +152,7 @@ def _own_rosenbrock_step(system: System, tableau: RosenbrockTableau, largest: in
 
 def _base(system: System) -> NativeFunctions:
     code, addresses = _part(system, "solve", _solve)
+    addresses = {name: address for name, address in addresses.items() if name != "jac_values"}
     indptr, indices = system.jacobian_pattern
     return NativeFunctions(
         jac_indptr=indptr,
@@ -176,7 +188,12 @@ def _solve(system: System, module: Module) -> list[str]:
     n, np_, graph = system.n, system.n_params, system.graph
     names = ["f", "jac", "initial"]
     module.add_function("f", _row(system.rhs), n)
-    module.add_function("jac", _dense(system.jacobian, n), n * n)
+    if n <= WRITTEN_OUT:
+        module.add_function("jac", _dense(system.jacobian, n), n * n)
+    else:
+        names.append("jac_values")
+        _values(system, module)
+        module.add_scatter("jac", "jac_values", [i * n + j for i, j in system.jacobian], n * n)
     if any(not graph.is_const(node, 0.0) for node in system.time_gradient):
         names.append("dfdt")
         module.add_function("dfdt", _row(system.time_gradient), n)
@@ -212,10 +229,16 @@ def _solve(system: System, module: Module) -> list[str]:
 
 
 def _sparse(system: System, module: Module) -> list[str]:
+    module.add_function("jvp", _row(system.product()), system.n, seeds=True)
+    if system.n > WRITTEN_OUT:  # the part every solve needs has them
+        return ["jvp"]
+    _values(system, module)
+    return ["jac_values", "jvp"]
+
+
+def _values(system: System, module: Module) -> None:
     values = list(system.jacobian.values())
     module.add_function("jac_values", _row(values), len(values))
-    module.add_function("jvp", _row(system.product()), system.n, seeds=True)
-    return ["jac_values", "jvp"]
 
 
 def _forward(system: System, module: Module) -> list[str]:

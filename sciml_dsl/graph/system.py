@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..model.spec import Network
+from .colouring import Colouring, colour
 from .derivatives import Sparse, gradient, jvp, sparse_jacobian, vjp
 from .graph import Graph
 
@@ -108,6 +109,11 @@ class System:
         rows = np.array([i for i, _ in self.jacobian], np.int64)
         indptr = np.searchsorted(rows, np.arange(self.n + 1, dtype=np.int64)).astype(np.int64)
         return indptr, np.array([j for _, j in self.jacobian], np.int64)
+
+    @cached_property
+    def colouring(self) -> Colouring:
+        """Colours of the states: those of one colour share no equation."""
+        return colour(*self.jacobian_pattern, self.n)
 
     def product(self) -> list[int]:
         """df/du v for seeds v_0..v_{n-1}, time and parameters held fixed."""

@@ -170,13 +170,40 @@ class Model:
 
         return rhs(self, target)
 
-    def jac(self, target: str = "numba") -> Callable[..., Any]:
-        """The Jacobian (n, n) as a callable `f(t, u, p)` of `target`."""
+    def jac(self, target: str = "numba", *, sparse: bool = False) -> Callable[..., Any]:
+        """The Jacobian (n, n) as a callable `f(t, u, p)` of `target`.
+
+        `sparse`: as a `scipy.sparse.csr_array`, for "native", "numba", "numpy" and "python".
+        """
         from ..codegen.api import jac
 
-        return jac(self, target)
+        return jac(self, target, sparse=sparse)
 
     # ------------------------------------------------------------ introspection
+
+    def sparsity(self) -> Any:
+        """Which states each equation uses: the pattern of df/du, a boolean `scipy.sparse.csr_array` (n, n).
+
+        >>> import sciml_dsl as sd
+        >>> sd.model("x' = y; y' = -x - y; x(0) = 1; y(0) = 0").sparsity().toarray().astype(int).tolist()
+        [[0, 1], [1, 1]]
+        """
+        from scipy.sparse import csr_array
+
+        indptr, indices = self.system.jacobian_pattern
+        return csr_array(([True] * len(indices), indices, indptr), shape=(len(self.states),) * 2)
+
+    def coloring(self) -> Any:
+        """Colours of the states, so that those of one colour share no equation.
+
+        Returns a `Colouring`: `colours` (n,), `count`, and what makes the sparse Jacobian of
+        `count` products with it (`seeds`, `values`).  See `sciml_dsl.graph.colouring`.
+
+        >>> import sciml_dsl as sd
+        >>> sd.model("x' = -x; y' = x - y; z' = y - z").coloring().count
+        2
+        """
+        return self.system.colouring
 
     def operations(self, of: str = "f") -> dict[str, int]:
         """How many operations of each kind a routine of the generated code takes.
