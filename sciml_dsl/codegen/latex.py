@@ -12,7 +12,10 @@ import unicodedata
 from dataclasses import dataclass
 
 from ..language.ast import Binary, Call, Expr, IfElse, Index, Name, Num, Reduce, Unary, fold
-from ..model.spec import Event, Input, ModelSpec
+from ..model.expanded import Expanded, scalar_definitions
+from ..model.spec import Block, Event, Input, ModelSpec
+
+_LISTED = 8  # elements of an array parameter that are shown
 
 CHOICE, LOGIC, COMPARE, SUM, PRODUCT, SIGN, POWER, ATOM = range(8)
 
@@ -228,14 +231,15 @@ def emit(spec: ModelSpec) -> str:
     """
     rows = _equations(spec)
     rows += [(f"{name(i.name)}(t)", _input(i)) for i in spec.inputs]
-    rows += [(name(d.name), expression(d.expr)) for d in spec.definitions]
+    rows += [(name(d.name), expression(d.expr)) for d in scalar_definitions(spec)]
+    rows += [_element(block) for block in spec.blocks if block.kind == "definition"]
     for function in spec.functions:
         arguments = ", ".join(map(name, function.args))
         rows.append((f"{_operator(function.name)}\\left({arguments}\\right)", expression(function.body)))
-    for state, value in zip(spec.states, spec.initial, strict=True):
-        if value is not None:
-            rows.append((f"{name(state)}(0)", expression(value)))
-    rows += [(name(p.name), number(p.default)) for p in spec.parameters if p.default is not None]
+    initial = spec.initial.given.items() if isinstance(spec.initial, Expanded) else enumerate(spec.initial)
+    rows += [(f"{name(spec.states[k])}(0)", expression(value)) for k, value in initial if value is not None]
+    rows += [_element(block, end="(0)") for block in spec.blocks if block.kind == "initial"]
+    rows += _parameters(spec)
     rows += [(name(c.name), number(c.value)) for c in spec.constants]
     lines = [f"{left} &= {right}" for left, right in rows]
     lines += [f"& {_event(event)}" for event in spec.events]
@@ -247,10 +251,52 @@ def _input(given: Input) -> str:
     return f"\\text{{{how}, from data}}"
 
 
+def _element(block: Block, end: str = "") -> tuple[str, str]:
+    """Both sides of what is said of elements, the ranges behind the right one."""
+    left = expression(Index(block.array, block.subscripts))
+    return left + end, expression(block.expr) + _ranges(block)
+
+
+def _ranges(block: Block) -> str:
+    ranges = ", \\ ".join(f"{name(r.name)} = {r.first}, \\ldots, {r.last}" for r in block.ranges)
+    return f", \\quad {ranges}" if ranges else ""
+
+
+def _parameters(spec: ModelSpec) -> list[tuple[str, str]]:
+    """Numbers of parameters; arrays as a list, the first few elements of long ones."""
+    rows = []
+    starts = {array.start: array for array in spec.arrays if array.kind == "parameter"}
+    position = 0
+    while position < len(spec.parameters):
+        array = starts.get(position)
+        if array is None:
+            p = spec.parameters[position]
+            rows += [] if p.default is None else [(name(p.name), number(p.default))]
+            position += 1
+            continue
+        values = [p.default for p in spec.parameters[position : position + min(array.size, _LISTED + 1)]]
+        given = [number(value) for value in values if value is not None]
+        if given:
+            shown = ", ".join(given[:_LISTED]) + (", \\ldots" if len(given) > _LISTED else "")
+            rows.append((name(array.name), f"\\left({shown}\\right)"))
+        position += array.size
+    return rows
+
+
 def _equations(spec: ModelSpec) -> list[tuple[str, str]]:
     rows = []
     position = 0
+    starts = {array.start: array for array in spec.arrays if array.kind == "state"}
     while position < len(spec.states):
+        array = starts.get(position)
+        if array is not None:
+            for block in spec.blocks:
+                if block.array == array.name and block.kind == "derivative":
+                    element = expression(Index(block.array, block.subscripts))
+                    left = f"\\frac{{\\mathrm{{d}}{element}}}{{\\mathrm{{d}}t}}"
+                    rows.append((left, expression(block.expr) + _ranges(block)))
+            position += array.size
+            continue
         state, order = spec.states[position], 1
         while position + order < len(spec.states) and (
             spec.states[position + order] == state + "'" * order
@@ -277,5 +323,8 @@ def _event(event: Event) -> str:
         head += "" if event.start is None else f" \\text{{ from }} {expression(event.start)}"
         head += "" if event.stop is None else f" \\text{{ until }} {expression(event.stop)}"
     actions = [f"{name(target)} \\leftarrow {expression(value)}" for target, value in event.assignments]
+    for block in event.blocks:
+        element = expression(Index(block.array, block.subscripts))
+        actions.append(f"{element} \\leftarrow {expression(block.expr)}{_ranges(block)}")
     actions += ["\\text{terminate}"] if event.terminate else []
     return head + ": \\; " + ", \\; ".join(actions)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..language import syntax
-from ..language.ast import Call, Expr, names, postorder
+from ..language.ast import Bound, Call, Expr, Index, Reduce, names, postorder
 from ..language.names import MATH_CONSTANTS, TIME
 from .subject import Found, Subject
 
@@ -21,10 +21,10 @@ def unused(s: Subject) -> Iterator[Found]:
             parts = (statement.default, statement.lower, statement.upper)
         elif isinstance(statement, syntax.Constant):
             parts = (statement.value,)
-        for part in parts:
+        for part in (*parts, *_ranges(statement)):
             numbers |= set() if part is None else _names(part)
     leave = "leave it out, or use it"
-    for p in s.spec.parameters:
+    for p in s.parameters:
         if p.name not in s.used:
             yield Found("unused-parameter", f"the parameter `{p.name}` is used nowhere", s.place(p.name), leave)
     for c in s.spec.constants:
@@ -81,7 +81,7 @@ def shadowed(s: Subject) -> Iterator[Found]:
     """Names of the model that hide `e`, `pi` or look like the time."""
     values = {name: "the number 2.718..." if name == "e" else "the number 3.14159..." for name in MATH_CONSTANTS}
     kinds = dict.fromkeys(s.spec.states, "state")
-    kinds |= {p.name: "parameter" for p in s.spec.parameters} | {c.name: "constant" for c in s.spec.constants}
+    kinds |= {p.name: "parameter" for p in s.parameters} | {c.name: "constant" for c in s.spec.constants}
     kinds |= {d.name: "observable" for d in s.spec.definitions} | {i.name: "input" for i in s.spec.inputs}
     for name, kind in kinds.items():
         if name in values:
@@ -104,8 +104,8 @@ def _article(kind: str) -> str:
 
 def no_default(s: Subject) -> Iterator[Found]:
     """Parameters that must be given or fitted before anything runs."""
-    for p in s.spec.parameters:
-        if p.default is None:
+    for p in s.parameters:
+        if p.default is None and p.name not in s.mixed:
             yield Found(
                 "missing-default",
                 f"the parameter `{p.name}` has no default",
@@ -148,3 +148,20 @@ def _names(part: Expr | syntax.Values) -> set[str]:
     if not isinstance(part, syntax.Values):
         return names(part)
     return {name for item in part.items for name in _names(item)}
+
+
+def _ranges(statement: syntax.Statement) -> Iterator[Expr]:
+    """The ends of the ranges and the subscripts of a statement about elements, and of the sums in it."""
+    said: list[object] = [statement, *(statement.assignments if isinstance(statement, syntax.Event) else ())]
+    for one in said:
+        for bound in getattr(one, "ranges", ()):
+            yield from (bound.first, bound.last)
+        for place in getattr(one, "subscripts", ()):
+            yield from (place.first, place.last) if isinstance(place, Bound) else (place,)
+        for expr in (getattr(one, name, None) for name in ("expr", "body", "subject")):
+            if expr is not None:
+                for node in postorder(expr):
+                    if isinstance(node, Index):
+                        yield from node.subscripts
+                    elif isinstance(node, Reduce):
+                        yield from (end for bound in node.ranges for end in (bound.first, bound.last))

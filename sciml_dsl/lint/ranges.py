@@ -65,7 +65,7 @@ def zero_bounds(s: Subject) -> Iterator[Found]:
     """Divisions by parameters that may be zero within their bounds."""
     loose = {
         p.name: p
-        for p in s.spec.parameters
+        for p in s.parameters
         if p.lower <= 0.0 <= p.upper and not p.log and (math.isfinite(p.lower) or math.isfinite(p.upper))
     }
     if not loose:

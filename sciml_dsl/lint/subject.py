@@ -13,7 +13,9 @@ from ..language import syntax
 from ..language.ast import Call, Expr, Name, Span, names, postorder
 from ..language.names import TIME
 from ..model.dependencies import free_names
-from ..model.spec import ModelSpec
+from ..model.expanded import scalar_expressions
+from ..model.spec import ModelSpec, Parameter
+from .collapsed import Collapsed
 
 NOWHERE = Span(0, 0)
 _NAMED = (syntax.Parameter, syntax.Constant, syntax.Input, syntax.Definition, syntax.Function, syntax.Network)
@@ -30,11 +32,20 @@ class Found:
 
 
 class Subject:
-    """A model and its text."""
+    """A model and its text.
+
+    `spec` has scalars only: an array is one quantity there (`lint.collapsed`);
+    `indices` are its parameters that stand for loop indices, `mixed` those of
+    array parameters whose defaults have both signs.
+    """
 
     def __init__(self, spec: ModelSpec, document: syntax.Document) -> None:
         assert document.source is not None
-        self.spec = spec
+        collapsed = Collapsed(spec)
+        self.original = spec
+        self.spec = collapsed.spec
+        self.indices = collapsed.indices
+        self.mixed = collapsed.numbers
         self.document = document
         self.source: str = document.source
 
@@ -95,6 +106,24 @@ class Subject:
             for part in (event.time, event.period, event.start, event.stop, *(e for _, e in event.assignments)):
                 if part is not None:
                     yield part, ()
+
+    def as_written(self, *, conditions: bool = True) -> Iterator[tuple[Expr, tuple[str, ...]]]:
+        """As `expressions`, with elements of arrays as the text has them, each statement once."""
+        spec = self.original
+        if not spec.loops:
+            yield from self.expressions(conditions=conditions)
+            return
+        bodies = {id(f.body): f.args for f in spec.functions}
+        unwanted = set() if conditions else {id(event.condition) for event in spec.events}
+        blocks = (*spec.blocks, *(block for event in spec.events for block in event.blocks))
+        for expr in (*scalar_expressions(spec), *(block.expr for block in blocks)):
+            if id(expr) not in unwanted:
+                yield expr, bodies.get(id(expr), ())
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """The model's parameters, an array as one."""
+        return tuple(p for p in self.spec.parameters if p.name not in self.indices)
 
     @cached_property
     def used(self) -> set[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from ..language.ast import Binary, Call, Expr, Name, Num, Unary, postorder
+from ..language.ast import Binary, Call, Expr, Index, Name, Num, Unary, postorder
 from ..model.canonical import Canonical
 from .subject import NOWHERE, Found, Subject
 
@@ -14,8 +14,8 @@ Term = tuple[int, Expr]  # sign, term
 
 def terms(s: Subject) -> Iterator[Found]:
     """Terms of a sum that cancel or stand twice, and quotients of the same."""
-    keys = Canonical(s.spec)
-    for expr, _ in s.expressions():
+    keys = Canonical(s.original)
+    for expr, _ in s.as_written():
         inner: set[int] = set()  # sums that are part of another sum
         for node in reversed(list(postorder(expr))):
             if isinstance(node, Binary) and node.op in ("+", "-"):
@@ -71,7 +71,7 @@ def _leaves(expr: Expr) -> frozenset[tuple[object, int]]:
     """Names and functions of a term with their number: equal for terms that may be equal."""
     found: Counter[object] = Counter()
     for node in postorder(expr):
-        if isinstance(node, Name):
+        if isinstance(node, (Name, Index)):
             found[node.name] += 1
         elif isinstance(node, Call):
             found[node.func, node.index] += 1
@@ -80,7 +80,7 @@ def _leaves(expr: Expr) -> frozenset[tuple[object, int]]:
 
 def equality(s: Subject) -> Iterator[Found]:
     """`==` between numbers that vary: true at single moments, which steps pass over."""
-    for expr, local in s.expressions(conditions=False):
+    for expr, local in s.as_written(conditions=False):
         for node in postorder(expr):
             if isinstance(node, Binary) and node.op in ("==", "!=") and s.varies(node, local):
                 yield Found(
@@ -93,7 +93,7 @@ def equality(s: Subject) -> Iterator[Found]:
 
 def division(s: Subject) -> Iterator[Found]:
     """`1/2x`, which Julia reads as 1/(2x), and `x^1/2`, which is x/2."""
-    for expr, _ in s.expressions():
+    for expr, _ in s.as_written():
         for node in postorder(expr):
             if not (isinstance(node, Binary) and node.op == "/" and node.span is not None):
                 continue

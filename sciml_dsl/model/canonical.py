@@ -3,7 +3,8 @@
 Expressions become numbers that are equal exactly when the expressions agree up
 to the order and grouping of sums and products, signs, division as a power,
 `sqrt`, arithmetic of plain numbers, and factors moved into a sum.  Nothing is
-expanded.  `same_model` compares two specs with it; sympy, which reorders what
+expanded, and what is said of arrays is compared block by block, whatever the
+indices are called.  `same_model` compares two specs with it; sympy, which reorders what
 it is given, so gives the same model as the text.
 """
 
@@ -13,9 +14,25 @@ import math
 from fractions import Fraction
 from typing import Any
 
-from ..language.ast import Binary, Call, Expr, IfElse, Index, Name, Num, Reduce, Unary, fold
+from ..language.ast import (
+    Binary,
+    Bound,
+    Call,
+    Expr,
+    IfElse,
+    Index,
+    Name,
+    Num,
+    Reduce,
+    Unary,
+    children,
+    fold,
+    rebuild,
+    scalar_part,
+)
 from ..language.names import MATH_CONSTANTS
-from .spec import ModelSpec
+from .expanded import Expanded, scalar_definitions, scalar_expressions
+from .spec import Block, ModelSpec
 
 MAX_EXPONENT = 64
 MAX_BITS = 20_000
@@ -32,7 +49,7 @@ def same_model(a: ModelSpec, b: ModelSpec) -> bool:
     """Whether two specs describe the same model, in the same order of names."""
     if a == b:
         return True
-    outer = ("name", "states", "parameters", "constants", "networks", "weights", "inputs")
+    outer = ("name", "states", "parameters", "constants", "networks", "weights", "inputs", "arrays")
     if any(getattr(a, key) != getattr(b, key) for key in outer):
         return False
     return _shape(a) == _shape(b) and _same_expressions(a, b)
@@ -40,11 +57,21 @@ def same_model(a: ModelSpec, b: ModelSpec) -> bool:
 
 def _shape(spec: ModelSpec) -> tuple[Any, ...]:
     events = tuple(
-        (e.kind, e.terminate, tuple(name for name, _ in e.assignments), e.start is None, e.stop is None)
+        (
+            *(e.kind, e.terminate, tuple(name for name, _ in e.assignments), e.start is None, e.stop is None),
+            tuple(map(_block_shape, e.blocks)),
+        )
         for e in spec.events
     )
     functions = tuple((f.name, f.args) for f in spec.functions)
-    return (tuple(d.name for d in spec.definitions), functions, events, tuple(x is None for x in spec.initial))
+    definitions = tuple(d.name for d in scalar_definitions(spec))
+    initial = spec.initial.given.items() if isinstance(spec.initial, Expanded) else enumerate(spec.initial)
+    without = tuple(k for k, expr in initial if expr is None)
+    return (definitions, functions, events, without, tuple(map(_block_shape, spec.blocks)))
+
+
+def _block_shape(block: Block) -> tuple[Any, ...]:
+    return (block.array, block.kind, tuple((r.first, r.last) for r in block.ranges))
 
 
 def _same_expressions(a: ModelSpec, b: ModelSpec) -> bool:
@@ -56,13 +83,38 @@ def _same_expressions(a: ModelSpec, b: ModelSpec) -> bool:
 
 
 def _expressions(spec: ModelSpec) -> list[Expr]:
-    found: list[Expr | None] = [*spec.derivatives, *spec.initial]
-    found += [d.expr for d in spec.definitions]
-    found += [f.body for f in spec.functions]
-    for event in spec.events:
-        found += [event.condition, event.time, event.period, event.start, event.stop]
-        found += [expr for _, expr in event.assignments]
-    return [expr for expr in found if expr is not None]
+    scalars = scalar_expressions(spec)
+    if not spec.loops:
+        return scalars
+    found = [_numbered(expr, {}) for expr in scalars]
+    for block in (*spec.blocks, *(block for event in spec.events for block in event.blocks)):
+        levels = {r.name: f"#{k}" for k, r in enumerate(block.ranges)}
+        found += [_numbered(expr, levels) for expr in (*block.subscripts, block.expr)]
+    return found
+
+
+def _numbered(expr: Expr, levels: dict[str, str]) -> Expr:
+    """`expr` with its indices called by how many loops stand around theirs."""
+    values: list[Expr] = []
+    for node in scalar_part(expr):
+        if isinstance(node, Name):
+            values.append(Name(levels[node.name]) if node.name in levels else node)
+        elif isinstance(node, Index):
+            values.append(Index(node.name, tuple(_numbered(s, levels) for s in node.subscripts)))
+        elif isinstance(node, Reduce):
+            inner = dict(levels)
+            ranges = []
+            for bound in node.ranges:
+                first, last = _numbered(bound.first, inner), _numbered(bound.last, inner)
+                inner[bound.name] = f"#{len(inner)}"
+                ranges.append(Bound(inner[bound.name], first, last))
+            values.append(Reduce(node.op, _numbered(node.body, inner), tuple(ranges)))
+        else:
+            count = len(children(node))
+            parts = values[len(values) - count :]
+            del values[len(values) - count :]
+            values.append(rebuild(node, parts) if parts else node)
+    return values[0]
 
 
 class Canonical:
@@ -71,7 +123,8 @@ class Canonical:
     def __init__(self, spec: ModelSpec) -> None:
         taken = {*spec.states, *(p.name for p in spec.parameters), *(c.name for c in spec.constants)}
         taken |= {i.name for i in spec.inputs}
-        taken |= {d.name for d in spec.definitions} | {arg for f in spec.functions for arg in f.args}
+        taken |= {d.name for d in scalar_definitions(spec)} | {array.name for array in spec.arrays}
+        taken |= {arg for f in spec.functions for arg in f.args}
         self.numbers = {name: Fraction(value) for name, value in MATH_CONSTANTS.items() if name not in taken}
         self.known: dict[Any, int] = {}
         self.members: dict[int, tuple[str, frozenset[int]]] = {}  # of `and`, `or`, `min`, `max`

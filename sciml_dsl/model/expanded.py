@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import bisect
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Generic, TypeVar, overload
 
@@ -29,7 +29,8 @@ from ..language.ast import (
     rebuild,
     scalar_part,
 )
-from .arrays import element_name, loops_of
+from .array_values import MAX_BLOCKS, initial_blocks, number
+from .arrays import element_name, element_names, loops_of
 from .spec import Array, Block, Constant, Definition, Event, Function, ModelSpec
 from .subscripts import Loops, evaluate
 
@@ -63,6 +64,11 @@ class Expanded(Sequence[T], Generic[T]):
         self.blocks = tuple(blocks)
         self.constants = tuple(constants)
         self._owners: dict[str, dict[int, tuple[Block, dict[str, int]]]] = {}
+
+    def changed(self, scalars: Sequence[T], blocks: Sequence[Block]) -> Expanded[T]:
+        """The same places with other items of scalars, in their order, and other blocks."""
+        given = dict(zip(self.given, scalars, strict=True))
+        return type(self)(self.length, given, self.arrays, blocks, self.constants)
 
     def __len__(self) -> int:
         return self.length
@@ -137,6 +143,19 @@ class Definitions(Expanded[Definition]):
     """`Expanded` for observables: items are `Definition`s."""
 
     __slots__ = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all definitions, without their expressions."""
+        found: list[str] = []
+        starts = {array.start: array for array in self.arrays}
+        while len(found) < self.length:
+            array = starts.get(len(found))
+            if array is None:
+                found.append(self.given[len(found)].name)
+            else:
+                found += element_names(array.name, array.bounds)
+        return tuple(found)
 
     def _item(self, array: Array, position: int, expr: Expr | None) -> Definition:
         assert expr is not None
@@ -252,6 +271,54 @@ def written_out(spec: ModelSpec, what: str = "this") -> ModelSpec:
         blocks=(),
         loops=False,
     )
+
+
+def with_initial(spec: ModelSpec, given: Mapping[str, float]) -> ModelSpec:
+    """`spec` with other initial values: numbers by the names of states and elements."""
+    old = spec.initial
+    assert isinstance(old, Expanded)
+    scalars: dict[int, Expr | None] = {
+        at: number(given[spec.states[at]]) if spec.states[at] in given else expr for at, expr in old.given.items()
+    }
+    blocks: list[Block] = []
+    for array in (a for a in spec.arrays if a.kind == "state"):
+        labels = element_names(array.name, array.bounds)
+        values = [given[label] for label in labels if label in given]
+        if not values:
+            blocks += [block for block in old.blocks if block.array == array.name]
+        elif len(values) == array.size:
+            blocks += initial_blocks(array, values)
+        else:
+            blocks += _mixed(array, labels, old, given)
+    changed = Expanded(old.length, scalars, old.arrays, blocks, old.constants)
+    others = [block for block in spec.blocks if block.kind != "initial"]
+    first = next((k for k, block in enumerate(others) if block.kind == "definition"), len(others))
+    return replace(spec, initial=changed, blocks=(*others[:first], *blocks, *others[first:]))
+
+
+def _mixed(
+    array: Array, labels: list[str], old: Expanded[Expr | None], given: Mapping[str, float]
+) -> Iterator[Block]:
+    """Some elements changed: every element has a block of its own."""
+    if array.size > MAX_BLOCKS:
+        raise UnsupportedError(
+            f"single initial values of `{array.name}` cannot be changed: it has {array.size:,} elements",
+            hint=f'give all of them, {{"{array.name}": values}}, or give u0 when solving',
+        )
+    for k, label in enumerate(labels):
+        expr = number(given[label]) if label in given else old[array.start + k]
+        if expr is None:
+            continue
+        subscripts = tuple(number(float(s)) for s in map(int, label[len(array.name) + 1 : -1].split(",")))
+        yield Block(array.name, subscripts, (), expr, "initial")
+
+
+def initial_expressions(spec: ModelSpec) -> list[Expr]:
+    """What the text says of initial values: of scalars, and of arrays as in their blocks."""
+    initial = spec.initial
+    scalars = initial.given.values() if isinstance(initial, Expanded) else initial
+    blocks = [block.expr for block in spec.blocks if block.kind == "initial"]
+    return [expr for expr in scalars if expr is not None] + blocks
 
 
 def scalar_expressions(spec: ModelSpec) -> list[Expr]:

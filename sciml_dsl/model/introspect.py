@@ -5,20 +5,27 @@ Takes a `ModelSpec`; gives names by name, without the graph of operations.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from typing import Any
+
 from ..language.ast import Expr
 from .dependencies import calls, free_names
 from .spec import ModelSpec
 
 
 def dependencies(spec: ModelSpec) -> dict[str, tuple[str, ...]]:
-    """`{state or observable: names its equation uses}`, in the order of the model's declarations."""
+    """`{state or observable: names its equation uses}`, in the order of the model's declarations.
+
+    An array is one name, and so is what it uses.
+    """
     bodies = {f.name: (f.args, f.body) for f in spec.functions}
     networks = {net.name for net in spec.networks}
+    parameters = tuple(p.name for p in spec.parameters)
     known = [
-        *spec.states,
-        *(p.name for p in spec.parameters),
+        *_collected(spec, spec.states, "state"),
+        *_collected(spec, parameters, "parameter"),
         *(c.name for c in spec.constants),
-        *(d.name for d in spec.definitions),
+        *_collected(spec, spec.observables, "observable"),
         *(net.name for net in spec.networks),
         *(i.name for i in spec.inputs),
         "t",
@@ -28,8 +35,32 @@ def dependencies(spec: ModelSpec) -> dict[str, tuple[str, ...]]:
         found = free_names(expr, bodies) | (_called(expr, bodies) & networks)
         return tuple(name for name in dict.fromkeys(known) if name in found)
 
-    rows = {state: used(expr) for state, expr in zip(spec.states, spec.derivatives, strict=True)}
-    return rows | {d.name: used(d.expr) for d in spec.definitions}
+    def rows(names: tuple[str, ...], kind: str, said: str, scalar: Callable[[int], Expr]) -> Iterator[tuple[str, Any]]:
+        for name, position in _collected(spec, names, kind).items():
+            blocks = [b.expr for b in spec.blocks if b.array == name and b.kind == said]
+            found = {n for expr in blocks or [scalar(position)] for n in used(expr)}
+            yield name, tuple(n for n in dict.fromkeys(known) if n in found)
+
+    return dict(
+        (
+            *rows(spec.states, "state", "derivative", lambda k: spec.derivatives[k]),
+            *rows(spec.observables, "observable", "definition", lambda k: spec.definitions[k].expr),
+        )
+    )
+
+
+def _collected(spec: ModelSpec, names: tuple[str, ...], kind: str) -> dict[str, int]:
+    """Names with arrays as one, and the position of each (of its first element)."""
+    starts = {array.start: array for array in spec.arrays if array.kind == kind}
+    if not starts:
+        return {name: k for k, name in enumerate(names)}
+    found: dict[str, int] = {}
+    position = 0
+    while position < len(names):
+        array = starts.get(position)
+        found[names[position] if array is None else array.name] = position
+        position += 1 if array is None else array.size
+    return found
 
 
 def _called(expr: Expr, bodies: dict[str, tuple[tuple[str, ...], Expr]]) -> set[str]:

@@ -15,8 +15,8 @@ from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, UnknownNameError, suggest
-from ..language.ast import Num, Unary
-from .spec import ModelSpec, Network, Parameter
+from .array_values import by_element, number
+from .spec import Array, ModelSpec, Network, Parameter
 
 if TYPE_CHECKING:
     from ..discover.result import Discovery
@@ -86,7 +86,18 @@ class Model:
     @property
     def observables(self) -> tuple[str, ...]:
         """Names of the observables: all definitions that are not derivatives."""
-        return tuple(d.name for d in self.spec.definitions)
+        return self.spec.observables
+
+    @property
+    def arrays(self) -> dict[str, tuple[int, ...]]:
+        """`{array: shape}` of the arrays among states, parameters and observables.
+
+        >>> import sciml_dsl as sd
+        >>> m = sd.model("u[i]' = -k[i]*u[i] for i in 1..3; u(0) = 1; param k = [1, 2, 3]")
+        >>> m.arrays, m.states
+        ({'u': (3,), 'k': (3,)}, ('u[1]', 'u[2]', 'u[3]'))
+        """
+        return {array.name: array.shape for array in self.spec.arrays}
 
     @property
     def networks(self) -> tuple[str, ...]:
@@ -303,17 +314,25 @@ class Model:
     def with_parameters(self, values: Values) -> Model:
         """This model with other defaults.
 
-        Arguments: `values`, numbers by parameter name, or one for each parameter in
-        order.  Raises `InputError` for a number outside the parameter's bounds.
+        Arguments: `values`, numbers by parameter name (a list by the name of an
+        array), or one for each parameter in order.  Raises `InputError` for a number outside the parameter's bounds.
         """
-        given = _by_name(values, self.parameters, "parameter")
+        given = _by_name(values, self.parameters, "parameter", self.spec.arrays)
         return Model(replace(self.spec, parameters=tuple(_new_default(p, given) for p in self.spec.parameters)))
 
     def with_initial(self, values: Values) -> Model:
-        """This model with other initial values: numbers by state name, or one for each state in order."""
-        given = _by_name(values, self.states, "state")
+        """This model with other initial values.
+
+        Arguments: `values`, numbers by state name (an array of numbers by the name
+        of an array), or one for each state in order.
+        """
+        given = _by_name(values, self.states, "state", self.spec.arrays)
+        if self.spec.arrays:
+            from .expanded import with_initial
+
+            return Model(with_initial(self.spec, given))
         initial = tuple(
-            _literal(given[state]) if state in given else old
+            number(given[state]) if state in given else old
             for state, old in zip(self.states, self.spec.initial, strict=True)
         )
         return Model(replace(self.spec, initial=initial))
@@ -469,12 +488,13 @@ def _flat(network: Network, values: Any) -> tuple[float, ...]:
     return flat
 
 
-def _by_name(values: Values, known: tuple[str, ...], kind: str) -> dict[str, float]:
+def _by_name(values: Values, known: tuple[str, ...], kind: str, arrays: tuple[Array, ...] = ()) -> dict[str, float]:
     """Numbers by name, from a mapping (names or sympy symbols) or a sequence in order."""
+    names = set(known)
     if isinstance(values, Mapping):
-        pairs = {str(name): value for name, value in values.items()}
+        pairs = by_element(values, arrays, kind) if arrays else {str(name): value for name, value in values.items()}
         for name in pairs:
-            if name not in known:
+            if name not in names:
                 raise UnknownNameError(_unknown(name, known, kind))
     else:
         items = list(values)
@@ -502,5 +522,3 @@ def _new_default(p: Parameter, given: Mapping[str, float]) -> Parameter:
     return replace(p, default=value)
 
 
-def _literal(value: float) -> Num | Unary:
-    return Num(value) if value >= 0.0 else Unary("-", Num(-value))

@@ -205,6 +205,12 @@ class ModelSpec:
     filename: str | None = field(default=None, compare=False, repr=False)
 
     @property
+    def observables(self) -> tuple[str, ...]:
+        """Names of the definitions, those of array elements too."""
+        named = getattr(self.definitions, "names", None)
+        return tuple(d.name for d in self.definitions) if named is None else named
+
+    @property
     def n_weights(self) -> int:
         """Length of the tail of weights behind the parameters."""
         return sum(net.n_weights for net in self.networks)

@@ -15,13 +15,17 @@ import sympy
 
 from ..errors import UnsupportedError
 from .dependencies import calls, free_names, order
+from .expanded import written_out
 from .spec import ModelSpec
 from .sympy_expr import number, to_sympy
+
+WHAT = "the sympy view"
 
 
 def equations(spec: ModelSpec) -> dict[str, Any]:
     """`{state: right-hand side}` as sympy expressions."""
     with _shallow_enough():
+        spec = written_out(spec, WHAT)
         names, functions = _environment(spec)
         rows = zip(spec.states, spec.derivatives, strict=True)
         return {state: to_sympy(expr, names, functions) for state, expr in rows}
@@ -29,12 +33,14 @@ def equations(spec: ModelSpec) -> dict[str, Any]:
 
 def observables(spec: ModelSpec) -> dict[str, Any]:
     """`{observable: expression}` as sympy expressions."""
+    spec = written_out(spec, WHAT)
     names, _ = _environment(spec)
     return {d.name: names[d.name] for d in spec.definitions}
 
 
 def initial_values(spec: ModelSpec) -> dict[str, Any]:
     """`{state: initial value}` as sympy expressions, for the states that have one."""
+    spec = written_out(spec, WHAT)
     names, functions = _environment(spec)
     return {
         state: to_sympy(expr, names, functions)

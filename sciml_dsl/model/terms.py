@@ -11,12 +11,30 @@ from dataclasses import replace
 from typing import Any, cast
 
 from ..errors import ModelError, NameModelError, UnknownNameError, UnsupportedError, suggest
-from ..language.ast import Call, Expr, Name, Num, Tree, Unary, children, fold, postorder, rebuild
+from ..language.ast import (
+    Bound,
+    Call,
+    Expr,
+    Index,
+    Name,
+    Num,
+    Tree,
+    Unary,
+    children,
+    fold,
+    names,
+    postorder,
+    rebuild,
+)
 from ..language.complaint import Complaint
 from ..language.names import TIME, is_name
+from .array_values import number
+from .arrays import loops_of
 from .dependencies import free_names, order
+from .expanded import Expanded, scalar_definitions, written
 from .scope import Scope
-from .spec import Definition, Event, Function, ModelSpec, Parameter
+from .spec import Block, Definition, Event, Function, ModelSpec, Parameter
+from .subscripts import Loops, evaluate
 
 Key = tuple[str, int | None]
 
@@ -25,13 +43,16 @@ def scope_of(spec: ModelSpec) -> Scope:
     """The names of a finished model."""
     kinds = dict.fromkeys(spec.states, "state")
     kinds |= {p.name: "parameter" for p in spec.parameters} | {c.name: "constant" for c in spec.constants}
-    kinds |= {d.name: "observable" for d in spec.definitions} | {f.name: "function" for f in spec.functions}
+    kinds |= dict.fromkeys(spec.observables, "observable") | {f.name: "function" for f in spec.functions}
     kinds |= {net.name: "network" for net in spec.networks} | {i.name: "input" for i in spec.inputs}
+    kinds |= {array.name: array.kind for array in spec.arrays}
     return Scope(
         kinds,
         {f.name: f.args for f in spec.functions},
         {net.name: net for net in spec.networks},
-        {d.name: d.expr for d in spec.definitions},
+        {d.name: d.expr for d in scalar_definitions(spec)},
+        arrays={array.name: array.bounds for array in spec.arrays},
+        constants={c.name: c.value for c in spec.constants},
     )
 
 
@@ -58,13 +79,24 @@ def with_terms(
     scope = scope_of(spec)
     formulas: dict[Key, tuple[Call, Expr]] = {}
     sites = network_calls(spec)
+    loops = _loops_around(spec, sites)
     for term, given in terms.items():
         key = _key(spec, term)
         if key not in sites:
             raise UnknownNameError(f"the network of the term `{term}` is not called anywhere in the model")
-        formulas[key] = (sites[key][0], _formula(given, term, scope, spec))
-    for key, (first, _) in formulas.items():
-        if any(call.args != first.args for call in sites[key]) and not _plain(first):
+        first = sites[key][0]
+        formula = _formula(given, term, scope, spec, loops[key])
+        formulas[key] = (first, _in_general(formula, first, loops[key], scope.constants))
+        spec = replace(spec, loops=spec.loops or scope.loops)
+    for key, (first, formula) in formulas.items():
+        others = any(call.args != first.args for call in sites[key])
+        inner = _substitute(formula, dict.fromkeys(first.args, Num(0.0)))
+        if others and names(inner) & {bound.name for bound in loops[key]}:
+            raise UnsupportedError(
+                f"the formula for `{key[0]}` uses an index beside its arguments, and is called at several places",
+                hint="use the arguments only, or give each place a network of its own",
+            )
+        if others and not _plain(first):
             raise UnsupportedError(
                 f"`{key[0]}` is called with different arguments, and the first call's are not plain names",
                 hint=f"name the arguments first: z = x^2; {key[0]}(z)",
@@ -76,10 +108,7 @@ def with_terms(
             first, formula = formulas[node.func, node.index]
             if node.args == first.args:
                 return formula
-            return _substitute(
-                formula,
-                {arg.name: new for arg, new in zip(first.args, node.args, strict=True) if isinstance(arg, Name)},
-            )
+            return _substitute(formula, dict(zip(first.args, node.args, strict=True)))
         return node
 
     result = map_expressions(spec, lambda expr: fold(expr, put))
@@ -112,7 +141,35 @@ def _key(spec: ModelSpec, term: str) -> Key:
     )
 
 
-def _formula(given: Any, term: str, scope: Scope, spec: ModelSpec) -> Expr:
+def _loops_around(spec: ModelSpec, sites: Mapping[Key, list[Call]]) -> dict[Key, tuple[Bound, ...]]:
+    """The ranges around the first call of each network."""
+    found: dict[Key, tuple[Bound, ...]] = dict.fromkeys(sites, ())
+    first = {id(calls[0]): key for key, calls in sites.items()}
+    for block in (*spec.blocks, *(block for event in spec.events for block in event.blocks)):
+        for node in postorder(block.expr):
+            if id(node) in first:
+                found[first[id(node)]] = loops_of(block.ranges, {}).ranges
+    return found
+
+
+def _in_general(
+    formula: Expr, first: Call, ranges: tuple[Bound, ...], constants: Mapping[str, float]
+) -> Expr:
+    """A formula in the elements of the first call, `u[1]^2`, as one of its arguments, `u[i]^2`."""
+    if not ranges:
+        return formula
+    point = next(Loops(ranges, constants).points())
+    assert point is not None
+    new: dict[Expr, Expr] = {}
+    for arg in first.args:
+        new[written(arg, point, constants)] = arg
+        if isinstance(arg, Index):
+            subscripts = (Num(float(evaluate(s, constants, point))) for s in arg.subscripts)
+            new[Index(arg.name, tuple(subscripts))] = arg
+    return _substitute(formula, new)
+
+
+def _formula(given: Any, term: str, scope: Scope, spec: ModelSpec, ranges: tuple[Bound, ...]) -> Expr:
     source: str | None = None
     if isinstance(given, str):
         from ..language.parse import parse_expression
@@ -133,7 +190,7 @@ def _formula(given: Any, term: str, scope: Scope, spec: ModelSpec) -> Expr:
         expr = from_sympy_expr(given, of_time, [net.name for net in spec.networks])
     arguments = {arg for f in spec.functions for arg in f.args}
     try:
-        return scope.check(expr, arguments)
+        return scope.check(_elements(expr, spec) if spec.arrays else expr, arguments, ranges=ranges)
     except Complaint as complaint:
         if source is not None:
             raise complaint.located(source, f"the term {term}") from None
@@ -141,15 +198,31 @@ def _formula(given: Any, term: str, scope: Scope, spec: ModelSpec) -> Expr:
 
 
 def _plain(call: Call) -> bool:
-    """Whether the arguments are different plain names."""
-    found = [arg.name for arg in call.args if isinstance(arg, Name)]
+    """Whether the arguments are different plain names or elements."""
+    found = [arg for arg in call.args if isinstance(arg, (Name, Index))]
     return len(found) == len(call.args) == len(set(found))
 
 
-def _substitute(expr: Expr, new: Mapping[str, Expr]) -> Expr:
+def _substitute(expr: Expr, new: Mapping[Expr, Expr]) -> Expr:
+    """`expr` with names and elements replaced."""
+
     def combine(node: Expr, parts: list[Expr]) -> Expr:
-        if isinstance(node, Name):
-            return new.get(node.name, node)
+        if isinstance(node, (Name, Index)) and node in new:
+            return new[node]
+        return rebuild(node, parts)
+
+    return fold(expr, combine)
+
+
+def _elements(expr: Expr, spec: ModelSpec) -> Expr:
+    """`expr` with names such as `u[3]`, as sympy has them, as elements."""
+    kinds = {array.name: array for array in spec.arrays}
+
+    def combine(node: Expr, parts: list[Expr]) -> Expr:
+        if isinstance(node, Name) and node.name.endswith("]"):
+            base, _, inside = node.name[:-1].partition("[")
+            if base in kinds:
+                return Index(base, tuple(number(float(s)) for s in inside.split(",")), node.span)
         return rebuild(node, parts)
 
     return fold(expr, combine)
@@ -176,14 +249,35 @@ def map_expressions(spec: ModelSpec, change: Callable[[Expr], Expr]) -> ModelSpe
     def maybe(expr: Expr | None) -> Expr | None:
         return None if expr is None else change(expr)
 
+    def of_blocks(old: tuple[Block, ...]) -> tuple[Block, ...]:
+        return tuple(b if b.kind == "initial" else replace(b, expr=change(b.expr)) for b in old)
+
     def event(old: Event) -> Event:
         assignments = tuple((name, change(expr)) for name, expr in old.assignments)
-        return replace(old, condition=maybe(old.condition), assignments=assignments)
+        return replace(
+            old, condition=maybe(old.condition), assignments=assignments, blocks=of_blocks(old.blocks)
+        )
 
+    derivatives, definitions = spec.derivatives, spec.definitions
+    blocks: tuple[Block, ...] = ()
+    if isinstance(derivatives, Expanded):
+        scalars = tuple(change(expr) for expr in derivatives.given.values())
+        equations = of_blocks(derivatives.blocks)
+        derivatives = derivatives.changed(scalars, equations)
+        assert isinstance(definitions, Expanded)
+        observables = tuple(Definition(d.name, change(d.expr)) for d in definitions.given.values())
+        defined = of_blocks(definitions.blocks)
+        definitions = definitions.changed(observables, defined)
+        initial = tuple(block for block in spec.blocks if block.kind == "initial")
+        blocks = (*equations, *initial, *defined)
+    else:
+        derivatives = tuple(change(expr) for expr in derivatives)
+        definitions = tuple(Definition(d.name, change(d.expr)) for d in definitions)
     return replace(
         spec,
-        derivatives=tuple(change(expr) for expr in spec.derivatives),
-        definitions=tuple(Definition(d.name, change(d.expr)) for d in spec.definitions),
+        derivatives=derivatives,
+        definitions=definitions,
+        blocks=blocks,
         functions=tuple(Function(f.name, f.args, change(f.body)) for f in spec.functions),
         events=tuple(event(old) for old in spec.events),
     )
@@ -191,7 +285,12 @@ def map_expressions(spec: ModelSpec, change: Callable[[Expr], Expr]) -> ModelSpe
 
 def _refuse_cycles(spec: ModelSpec) -> None:
     bodies = {f.name: (f.args, f.body) for f in spec.functions}
-    known = {d.name for d in spec.definitions}
-    _, cycle = order({d.name: sorted(free_names(d.expr, bodies) & known) for d in spec.definitions})
+    said: dict[str, list[Expr]] = {d.name: [d.expr] for d in scalar_definitions(spec)}
+    for block in spec.blocks:
+        if block.kind == "definition":
+            said.setdefault(block.array, []).append(block.expr)
+    _, cycle = order(
+        {name: sorted({n for e in parts for n in free_names(e, bodies)} & said.keys()) for name, parts in said.items()}
+    )
     if cycle is not None:
         raise ModelError(f"with these terms `{cycle[0]}` depends on itself: {' → '.join(cycle)}")

@@ -171,6 +171,7 @@ def solve(
             by_address=integrator.choice(method, options["rtol"], bool(names), linear_solver).by_address,
             positive=kept,
             dtype=dtype,
+            arrays=ready.arrays,
         )
 
     if dtype not in DTYPES:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, UnknownNameError, suggest
+from ..model.array_values import array_of, of_array
 from .api import solve
 from .batch import Batch
 from .integrate import Trajectory
@@ -136,8 +137,14 @@ class EnsembleSolution:
     def __getitem__(self, name: str) -> Floats:
         """A state or observable of every trajectory at the times `t`, shape (B, T); NaN after an early end.
 
+        An array has (B, T, N) or (B, T, N, M).
+
         Raises `UnknownNameError` for a name that is neither.
         """
+        for kind in ("state", "observable"):
+            array = array_of(self.model.spec.arrays, name, kind)
+            if array is not None:
+                return of_array(array, self.u if kind == "state" else self._all_observables())
         if name in self.states:
             return self.u[:, :, self.states.index(name)]
         if name in self.observables:
@@ -174,7 +181,7 @@ class EnsembleSolution:
         }
         return Solution(
             Trajectory(**kept), self.states, span=self._span, u0=self.u0[i], p=self.p[i],
-            parameters=self.parameters, method=self._options["method"],
+            parameters=self.parameters, method=self._options["method"], arrays=self.model.spec.arrays,
         )  # fmt: skip
 
     def _all_observables(self) -> Floats:
@@ -221,7 +228,8 @@ class EnsembleSolution:
         columns: dict[str, Any] = {
             "trajectory": np.repeat(np.arange(size), times),
             "t": np.tile(self.t, size),
-            **{name: self[name].reshape(-1) for name in (*self.states, *self.observables)},
+            **{name: self.u[:, :, k].reshape(-1) for k, name in enumerate(self.states)},
+            **{name: self._all_observables()[:, :, k].reshape(-1) for k, name in enumerate(self.observables)},
         }
         rows = ~np.isnan(self.u[:, :, 0]).reshape(-1)
         return pandas.DataFrame({name: column[rows] for name, column in columns.items()})

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 from ..errors import InputError, MissingValueError, UnknownNameError, suggest
 from ..language.ast import names
+from ..model.array_values import array_of, by_element, elements
+from ..model.expanded import initial_expressions
 from ..model.inputs import check_span, input_tail, kept_rows, read_rows
 from ..model.interpolate import untail
 from .integrate import Integrator, vector
@@ -43,16 +45,17 @@ class Prepared:
         self.integrator = Integrator(functions(model))
         self.functions: NativeFunctions = self.integrator.functions
         self.event_sources = tuple(event.source for event in model.system.events)
+        self.arrays = spec.arrays
         self.state_index = {name: i for i, name in enumerate(self.states)}
         self.parameter_index = {name: i for i, name in enumerate(self.parameters)}
         self._p, self.missing = self._default_parameters()
         self.inputs = spec.inputs
         self._rows = kept_rows(spec.inputs)
-        self._needs_initial = tuple(i for i, expr in enumerate(spec.initial) if expr is None)
+        self._spec_initial = spec.initial
         self._initial_function = ctypes.CFUNCTYPE(
             None, ctypes.c_double, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p
         )(self.functions.initial)
-        self.constant_initial = not any(expr is not None and names(expr) for expr in spec.initial)
+        self.constant_initial = not any(names(expr) for expr in initial_expressions(spec))
         self._default_u0: tuple[float, Floats] | None = None
 
     @cached_property
@@ -145,7 +148,11 @@ class Prepared:
                     name = str(key)
                     index = self.parameter_index.get(name)
                     if index is None:
-                        raise UnknownNameError(unknown(name, self.parameters, "parameter"))
+                        whole = array_of(self.arrays, name, "parameter")
+                        if whole is None:
+                            raise UnknownNameError(unknown(name, self.parameters, "parameter"))
+                        values[whole.elements] = elements(whole, value)
+                        continue
                     values[index] = _number(value, name)
             else:
                 array = vector(given, None, "p")
@@ -221,7 +228,15 @@ class Prepared:
                 name = str(key)
                 index = self.state_index.get(name)
                 if index is None:
-                    raise UnknownNameError(unknown(name, self.states, "state"))
+                    array = array_of(self.arrays, name, "state")
+                    if array is None:
+                        raise UnknownNameError(unknown(name, self.states, "state"))
+                    flat = elements(array, value)
+                    if not math.isfinite(flat.sum()):
+                        for k, item in enumerate(flat.tolist()):
+                            _number(item, f"{self.states[array.start + k]}(0)")
+                    found |= zip(range(array.start, array.start + array.size), flat.tolist(), strict=True)
+                    continue
                 found[index] = _number(value, f"{name}(0)")
             values = self._from_model(p, t0, found)
             for index, number in found.items():
@@ -247,16 +262,18 @@ class Prepared:
         values = self.initial(p, t0)[0].copy()
         if not math.isfinite(values.sum()):
             given = set(given)
-            missing = [self.states[i] for i in self._needs_initial if i not in given]
+            bad = [i for i in np.flatnonzero(~np.isfinite(values)).tolist() if i not in given]
+            missing = [self.states[i] for i in bad if self._spec_initial[i] is None]
             if missing:
                 first = missing[0]
                 raise MissingValueError(
                     f'no initial value for {_list(missing)}; give u0={{"{first}": ...}}, '
                     f"or write it in the model: {first}(0) = 1"
                 )
-            for i, name in enumerate(self.states):
-                if i not in given and not math.isfinite(values[i]):
-                    raise InputError(f"the initial value of `{name}` works out as {values[i]}; check its expression")
+            for i in bad:
+                raise InputError(
+                    f"the initial value of `{self.states[i]}` works out as {values[i]}; check its expression"
+                )
         return values
 
     # ------------------------------------------------------------ each state by itself
@@ -301,7 +318,7 @@ class Prepared:
             wanted = (names,) if isinstance(names, str) else tuple(str(name) for name in names)
         derivatives = self.initial(p, t0)[1]
         if isinstance(given, Mapping):
-            fixed = [self.state_index[str(key)] for key in given]
+            fixed = [self.state_index[name] for name in by_element(given, self.arrays, "state")]
         else:
             fixed = [] if given is None else list(range(len(self.states)))
         s0 = np.zeros((len(self.states), len(wanted)))

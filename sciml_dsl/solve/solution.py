@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, UnknownNameError, suggest
+from ..model.array_values import array_of, of_array
+from ..model.spec import Array
 from .dense import evaluate
 from .integrate import Trajectory
 from .status import Status
@@ -48,6 +50,7 @@ class Solution:
         after the event.  A failed or terminated integration ends early.
     u : (T, n) states.
     states, observables, parameters : names.
+    arrays : the arrays of the model, with their bounds and places among states and observables.
     p : parameters, then network weights.
     sensitivities : (T, n, m) derivatives of the states by `sensitivity_names`, or None.
 
@@ -80,6 +83,7 @@ class Solution:
         by_address: tuple[str, str] = ("", ""),
         positive: tuple[int, ...] = (),
         dtype: str = "float64",
+        arrays: tuple[Array, ...] = (),
     ) -> None:
         self.t = trajectory.t
         self.dtype = dtype
@@ -94,6 +98,7 @@ class Solution:
         self.method = method
         self._by_address = by_address
         self._positive = positive
+        self.arrays = arrays
         self._trajectory = trajectory
         self._span = span
         self._u0 = u0
@@ -228,21 +233,29 @@ class Solution:
         return self._trajectory.s.reshape(len(self.t), len(self.states), m)
 
     def __getitem__(self, name: str) -> Floats:
-        """A state or observable at the times `t`, shape (T,).
+        """A state or observable at the times `t`, shape (T,); an array has (T, N) or (T, N, M).
 
         Raises `UnknownNameError` for a name that is neither.
         """
-        if name in self.states:
-            return self.u[:, self.states.index(name)]
-        if name in self.observables:
-            if self._observed is None:
-                self._observed = self._observables(self.t, self.u)
-            return self._observed[:, self.observables.index(name)]
+        if name in self.states or array_of(self.arrays, name, "state"):
+            return self._named(name, self.u, self.states, "state")
+        if name in self.observables or array_of(self.arrays, name, "observable"):
+            return self._named(name, self._all_observed(), self.observables, "observable")
         known = (*self.states, *self.observables)
         hint = suggest(str(name), known)
         raise UnknownNameError(
             f"the solution has no `{name}`; " + (hint or "it has " + ", ".join(f"`{k}`" for k in known[:20]))
         )
+
+    def _named(self, name: str, values: Floats, names: tuple[str, ...], kind: str) -> Floats:
+        """The column of a name, or the columns of an array."""
+        array = array_of(self.arrays, name, kind)
+        return values[:, names.index(name)] if array is None else of_array(array, values)
+
+    def _all_observed(self) -> Floats:
+        if self._observed is None:
+            self._observed = self._observables(self.t, self.u)
+        return self._observed
 
     def _observables(self, t: Floats, u: Floats) -> Floats:
         if self._observe is None:
@@ -271,10 +284,10 @@ class Solution:
             )
         values = self._interpolated(flat)
         if name is not None:
-            if name in self.states:
-                values = values[:, self.states.index(name)]
-            elif name in self.observables:
-                values = self._observables(flat, values)[:, self.observables.index(name)]
+            if name in self.states or array_of(self.arrays, name, "state"):
+                values = self._named(name, values, self.states, "state")
+            elif name in self.observables or array_of(self.arrays, name, "observable"):
+                values = self._named(name, self._observables(flat, values), self.observables, "observable")
             else:
                 self[name]
         shaped: Floats = values.reshape(times.shape + values.shape[1:])
@@ -300,11 +313,13 @@ class Solution:
     # ------------------------------------------------------------ elsewhere
 
     def to_pandas(self) -> pd.DataFrame:
-        """A table with column `t`, the states and the observables."""
+        """A table with column `t`, the states and the observables (of arrays, element by element)."""
         import pandas
 
-        names = (*self.states, *self.observables)
-        return pandas.DataFrame({"t": self.t, **{name: self[name] for name in names}})
+        columns = [self.t[:, None], self.u]
+        if self.observables:
+            columns.append(self._all_observed())
+        return pandas.DataFrame(np.hstack(columns), columns=["t", *self.states, *self.observables])
 
     def plot(self, **options: Any) -> Figure:
         """Draw the states against time; options as of `sciml_dsl.plot.solution`."""
