@@ -13,6 +13,7 @@ import sciml_dsl as sd
 from sciml_dsl.codegen.native import functions
 from sciml_dsl.errors import InputError, UnknownNameError
 from sciml_dsl.solve.choice import memory
+from sciml_dsl.solve.linear import by_address
 from sciml_dsl.solve.linear.plan import plan_for
 from sciml_dsl.solve.methods import abi, registry, rodas4, rodas5p_tableau, rosenbrock23
 from sciml_dsl.solve.methods.rosenbrock_tableau import Tableau
@@ -83,6 +84,7 @@ def steps_of(name: str, m: Any, u0: list[float], t1: float, count: int, mass: li
         work = np.concatenate((work, mass))
     fn = np.zeros(abi.HEAD, np.int64)
     fn[abi.F], fn[abi.DFDT], fn[abi.JAC_VALUES] = native.f, native.dfdt, native.jac_values
+    fn[abi.LINEAR_ALGEBRA] = by_address.address()
     reals, u, p = np.zeros(abi.N_REALS), np.array(u0), m._prepared.p(None, None) if hasattr(m, "_prepared") else None
     if p is None:
         p = np.array([q.default for q in m.spec.parameters], float)

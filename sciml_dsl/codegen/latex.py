@@ -12,6 +12,7 @@ import unicodedata
 from dataclasses import dataclass
 
 from ..language.ast import Binary, Call, Expr, IfElse, Index, Name, Num, Reduce, Unary, fold
+from ..language.names import STIFF
 from ..model.expanded import Expanded, scalar_definitions
 from ..model.spec import Block, Event, Input, ModelSpec
 
@@ -194,6 +195,8 @@ def _unsigned(part: _Tex) -> str:
 def _call(node: Call, parts: list[_Tex]) -> _Tex:
     if node.func == "ifelse" and len(parts) == 3:
         return _choice(parts)
+    if node.func == STIFF:
+        return parts[0]
     if node.func in _AROUND and len(parts) == 1:
         start, end = _AROUND[node.func]
         return _Tex(f"{start}{parts[0].code}{end}")

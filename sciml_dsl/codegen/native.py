@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ..errors import InputError
+from ..graph import split
 from ..graph.derivatives import Sparse
 from ..graph.system import EventNodes, System
 from ..solve.methods.rosenbrock_tableau import Tableau as RosenbrockTableau
@@ -31,13 +33,31 @@ def functions(model: Model, *, forward: bool = False, adjoint: bool = False, spa
     `forward` adds what forward sensitivities need (`fjp`, `djp`, `affect_jac`,
     `observables_jac`), `adjoint` adds `vjp`, `sparse` adds `jac_values`, its pattern and `jvp`.
     """
-    return compile_system(model.system, forward=forward, adjoint=adjoint, sparse=sparse)
+    return compile_system(
+        model.system,
+        forward=forward,
+        adjoint=adjoint,
+        sparse=sparse,
+        marks=lambda: split.split(model.spec, model.system),
+    )
+
+
+Marks = Callable[[], "tuple[tuple[int, ...], tuple[int, ...]] | None"]
 
 
 def compile_system(
-    system: System, *, forward: bool = False, adjoint: bool = False, sparse: bool = False
+    system: System,
+    *,
+    forward: bool = False,
+    adjoint: bool = False,
+    sparse: bool = False,
+    stiff: bool = False,
+    marks: Marks = lambda: None,
 ) -> NativeFunctions:
-    """As `functions`, for a graph.
+    """As `functions`, for a graph.  `marks` gives the nodes of its stiff terms and of the rest.
+
+    `stiff` adds both as `f_stiff` and `f_nonstiff`; the Jacobian (`jac_values`, its pattern, `jvp`) is then
+    that of the stiff terms.
 
     Example
     -------
@@ -47,7 +67,7 @@ def compile_system(
     1
     """
     memory = system._memory
-    key = ("native", forward, adjoint, sparse)
+    key = ("native", forward, adjoint, sparse, stiff)
     found = memory.get(key)
     if isinstance(found, NativeFunctions):
         return found
@@ -67,11 +87,15 @@ def compile_system(
         values = (_part(system, "solve", _solve)[1] | more)["jac_values"]
         extra |= more | {"jac_values": values}
         parts.append(code)
-    made = {"forward": forward, "adjoint": adjoint, "sparse": sparse}
+    if stiff:
+        code, more = _stiff_part(system, marks)
+        extra |= more
+        parts.append(code)
+    made = {"forward": forward, "adjoint": adjoint, "sparse": sparse, "stiff": stiff}
     result = replace(
         base,
         keepalive=tuple(parts),
-        extend=lambda part: compile_system(system, **(made | {part: True})),
+        extend=lambda part: compile_system(system, marks=marks, **(made | {part: True})),
         own_step=lambda tableau, largest=0: _own_step(system, tableau, largest),
         **extra,  # type: ignore[arg-type]
     )
@@ -239,6 +263,27 @@ def _sparse(system: System, module: Module) -> list[str]:
 def _values(system: System, module: Module) -> None:
     values = list(system.jacobian.values())
     module.add_function("jac_values", _row(values), len(values))
+
+
+def _stiff_part(system: System, marks: Marks) -> Part:
+    """The marked terms, the rest, and the Jacobian of the marked terms, which are a system of their own for that."""
+    nodes = marks()
+    if nodes is None:
+        raise InputError(
+            "this method treats marked terms implicitly and the others explicitly, and this model marks none; "
+            'write x\' = a*x - @stiff k*x^3, or choose a method that treats all of them alike, method="kencarp4"'
+        )
+    marked, rest = nodes
+    alone = replace(system, rhs=marked, observables=(), observable_names=(), events=(), _memory={})
+
+    def build(system: System, module: Module) -> list[str]:
+        module.add_function("f_stiff", _row(marked), system.n)
+        module.add_function("f_nonstiff", _row(rest), system.n)
+        return ["f_stiff", "f_nonstiff", *_sparse(alone, module)]
+
+    code, addresses = _part(system, "stiff", build)
+    indptr, indices = alone.jacobian_pattern
+    return code, addresses | {"jac": 0, "jac_indptr": indptr, "jac_indices": indices}
 
 
 def _forward(system: System, module: Module) -> list[str]:

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from ..errors import UnsupportedError
 from ..language.ast import Binary, Bound, Call, Expr, IfElse, Index, Name, Num, Reduce, Unary
-from ..language.names import INFINITY
+from ..language.names import INFINITY, STIFF
 from ..model.expanded import scalar_definitions
 from ..model.spec import Array, Block, Event, Input, ModelSpec, Network, Parameter
 
@@ -86,6 +86,8 @@ def _level(node: Expr) -> int:
         return _SIGNED if node.op == "-" else _NOT
     if isinstance(node, IfElse):
         return _CONDITIONAL
+    if isinstance(node, Call) and node.func == STIFF:
+        return _SIGNED
     if isinstance(node, Num) and math.copysign(1.0, node.value) < 0:
         return _SIGNED
     return _ATOM
@@ -147,7 +149,8 @@ def _unsigned(node: Expr, least: int) -> tuple[Expr, int]:
     leading = node
     while isinstance(leading, Binary) and leading.op in ("*", "/") and _level(leading) >= least:
         leading = leading.left
-    return (node, _ATOM) if _level(leading) == _SIGNED else (node, least)
+    marked = isinstance(leading, Call)
+    return (node, _ATOM) if _level(leading) == _SIGNED and not marked else (node, least)
 
 
 # ---------------------------------------------------------------- statements

@@ -9,6 +9,7 @@ from dataclasses import replace
 from ..collector import uncollected
 from ..errors import UnsupportedError
 from ..language import ast
+from ..language.names import STIFF
 from ..model.expanded import written, written_out
 from ..model.spec import Event, ModelSpec
 from .graph import Graph
@@ -42,24 +43,24 @@ def lower(spec: ModelSpec) -> System:
     longer than `spec.events`; `EventNodes.source` leads back.  Arrays are written
     out element by element; `UnsupportedError` where that is too much.
     """
-    return _Builder(written_out(spec, "the graph of scalars")).system()
+    return Builder(written_out(spec, "the graph of scalars")).system()
 
 
 def lower_expression(spec: ModelSpec, system: System, expr: ast.Expr) -> int:
     """Lower one more expression over the names of `spec` into `system`'s graph."""
     plain = written(expr, {}, {c.name: c.value for c in spec.constants}) if spec.loops else expr
-    builder = _Builder(written_out(spec), system.graph)
+    builder = Builder(written_out(spec), system.graph)
     return builder.lower(plain)
 
 
 def repaired(spec: ModelSpec) -> tuple[ast.Binary, ...]:
     """The divisions of a model whose 0/0 `lower` replaces by its limit, each once."""
-    builder = _Builder(written_out(spec))
+    builder = Builder(written_out(spec))
     builder.system()
     return tuple(builder.repaired.values())
 
 
-class _Builder:
+class Builder:
     def __init__(self, spec: ModelSpec, graph: Graph | None = None) -> None:
         self.spec = spec
         self.graph = graph if graph is not None else Graph()
@@ -144,6 +145,8 @@ class _Builder:
 
     def _call(self, node: ast.Call, parts: list[int]) -> int:
         g = self.graph
+        if node.func == STIFF:
+            return parts[0]
         if node.func in self.networks:
             call = g.netcall(self.networks[node.func], parts)
             return g.net(call, 0 if node.index is None else node.index - 1)

@@ -38,6 +38,7 @@ class SciMLLexer(RegexLexer):
             (r"#=", Comment.Multiline, "comment"),
             (r"#[^\n]*", Comment.Single),
             (r"@ode_def(?:_bare|_all)?(?!\w)", Keyword),
+            (r"@stiff(?!\w)", Keyword.Pseudo),
             (r"(?<![^\n;])([^\S\n]*)(model)([^\S\n]+)(" + _NAME + ")",
              bygroups(Whitespace, Keyword.Declaration, Whitespace, Name.Class)),
             (r"(?<![^\n;])([^\S\n]*)(param|const|input)(?=[^\S\n]+[^\W\d])", bygroups(Whitespace, Keyword.Declaration)),

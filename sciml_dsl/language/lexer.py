@@ -23,13 +23,13 @@ MAX_NESTING = 500
 
 _ORDER = (
     "WS COMMENT NEWLINE NUMBER PRIMED NAME PRIME _DOTS FATARROW _ARROW COMPARE AUGMENT POW PLUS MINUS TIMES DIVIDE "
-    "_EQ _COMMA _LPAR _RPAR _LSQB _RSQB _LBRACE _RBRACE SEMICOLON _COLON _QUERY _ROOT _MACRO"
+    "_EQ _COMMA _LPAR _RPAR _LSQB _RSQB _LBRACE _RBRACE SEMICOLON _COLON _QUERY _ROOT STIFF _MACRO"
 ).split()
 _CLOSES = {"_RPAR": "_LPAR", "_RSQB": "_LSQB", "_RBRACE": "_LBRACE"}
 _OPENS = frozenset(_CLOSES.values())
 _GOES_ON_AFTER = frozenset(
     "PLUS MINUS TIMES DIVIDE POW COMPARE AND OR NOT _IF _THEN _ELSE _EQ AUGMENT _COMMA _COLON _QUERY _ARROW "
-    "_DOTS FATARROW _ROOT COEFFICIENT _MACRO".split()
+    "_DOTS FATARROW _ROOT COEFFICIENT STIFF _MACRO".split()
 )
 _GOES_ON_BEFORE = frozenset(
     "PLUS MINUS TIMES DIVIDE POW COMPARE AND OR _THEN _ELSE _EQ _QUERY _LBRACE _ARROW _DOTS".split()
@@ -282,7 +282,7 @@ _CHARACTERS = {
     "&": "write `and`",
     "|": "write abs(x) for an absolute value, `or` between conditions",
     "%": "write mod(a, b) for a remainder; comments begin with `#`",
-    "@": "the only macro of this language is @ode_def Name begin ... end a b c",
+    "@": "the macros of this language are @ode_def Name begin ... end a b c, and @stiff before a term",
     '"': "names and numbers are written without quotes",
     "“": "names and numbers are written without quotes",
     "”": "names and numbers are written without quotes",

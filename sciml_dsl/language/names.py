@@ -15,6 +15,9 @@ RESERVED_WORDS = {"if": "_IF", "then": "_THEN", "else": "_ELSE", "and": "AND", "
 """Words that are never names, with their terminal of the grammar."""
 
 TIME = "t"
+STIFF = "@stiff"
+"""The mark of a term that is to be integrated implicitly: `Call(STIFF, (term,))`, of the value of its term."""
+
 MATH_CONSTANTS = {"pi": math.pi, "π": math.pi, "e": math.e}
 INFINITY = frozenset({"inf", "Inf", "Infinity"})
 

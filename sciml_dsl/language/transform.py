@@ -12,6 +12,7 @@ from typing import Any
 
 from .ast import REDUCTIONS, Binary, Bound, Call, Expr, IfElse, Index, Name, Num, Reduce, Span, Unary, names
 from .complaint import Complaint
+from .names import STIFF
 from .sides import equation, initial_element, macro_derivative
 from .syntax import (
     Assignment,
@@ -78,6 +79,11 @@ class Builder:
 
     def binary(self, children: list[Any]) -> Expr:
         left, token, right = children
+        if token.type in ("TIMES", "DIVIDE") and isinstance(left, Call) and left.func == STIFF:
+            # `@stiff k*x` is read as (@stiff k)*x; what is marked is the whole product
+            marked = left.args[0]
+            inner = Binary(_OPERATORS[token.type], marked, right, _between(marked, right))
+            return Call(STIFF, (inner,), None, _between(left, right))
         return Binary(_OPERATORS[token.type], left, right, Span(left.span.start, right.span.end))
 
     def unary(self, children: list[Any]) -> Expr:
@@ -87,6 +93,11 @@ class Builder:
     def scaled(self, children: list[Any]) -> Expr:
         token, right = children
         return Binary("*", Num(value(token), token.span), right, Span(token.start, right.span.end))
+
+    def stiff(self, children: list[Any]) -> Expr:
+        """`@stiff term`"""
+        token, arg = children
+        return Call(STIFF, (arg,), None, _between(token, arg))
 
     def root(self, children: list[Any]) -> Expr:
         return Call("sqrt", (children[0],), None, children[0].span)

@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterator, Mapping
 
 from ..language.ast import Binary, Call, Expr, IfElse, Name, Num, Unary, fold, names, postorder
-from ..language.names import BUILTINS, MATH_CONSTANTS, TIME
+from ..language.names import BUILTINS, MATH_CONSTANTS, STIFF, TIME
 from ..model.dependencies import free_names
 from .subject import NOWHERE, Found, Subject
 
@@ -310,6 +310,8 @@ def _binary(node: Binary, a: tuple[float, float], b: tuple[float, float]) -> tup
 
 def _call(node: Call, a: tuple[float, float], parts: list[Range]) -> tuple[float, float]:
     name = node.func
+    if name == STIFF:
+        return a
     if name == "ifelse":
         return _hull(parts[1], parts[2])
     if name in ("min", "max"):

@@ -30,7 +30,7 @@ from ..language.ast import (
     rebuild,
     scalar_part,
 )
-from ..language.names import MATH_CONSTANTS
+from ..language.names import MATH_CONSTANTS, STIFF
 from .expanded import Expanded, scalar_definitions, scalar_expressions
 from .spec import Block, ModelSpec
 
@@ -166,6 +166,8 @@ class Canonical:
         return self.call(node, parts)
 
     def call(self, node: Call, parts: list[Sum]) -> Sum:
+        if node.func == STIFF:  # a hint for solvers, not part of what the model says
+            return parts[0]
         name = _ALIASES.get(node.func, node.func)
         if name == "sqrt":
             return self.power(parts[0], _number(Fraction(1, 2)))

@@ -29,7 +29,16 @@ from ..language.ast import (
     scalar_part,
 )
 from ..language.complaint import Complaint
-from ..language.names import BUILTINS, ELSEWHERE, INFINITY, MATH_CONSTANTS, TIME, is_implicit_network, split_primes
+from ..language.names import (
+    BUILTINS,
+    ELSEWHERE,
+    INFINITY,
+    MATH_CONSTANTS,
+    STIFF,
+    TIME,
+    is_implicit_network,
+    split_primes,
+)
 from .arrays import Bounds, Ranges
 from .spec import Network
 from .subscripts import Loops, box, check_inside, check_integer, check_reduction
@@ -254,6 +263,8 @@ class Scope:
 
     def _check_call(self, node: Call, local: Collection[str], networks: bool) -> None:
         name, span, count = node.func, node.span or NOWHERE, len(node.args)
+        if name == STIFF:
+            return
         if name in self.functions:
             args = self.functions[name]
             self._no_index(node)

@@ -17,7 +17,7 @@ from sympy.core.function import AppliedUndef
 
 from ..errors import ModelError, NameModelError, ReservedError, UnsupportedError, suggest
 from ..language.ast import Binary, Call, Expr, IfElse, Index, Name, Num, Reduce, Unary, fold
-from ..language.names import TIME, is_name, normalise, split_primes
+from ..language.names import STIFF, TIME, is_name, normalise, split_primes
 from .bounded import floating, power
 
 _CUBE_ROOT = sympy.Rational(1, 3)
@@ -127,6 +127,8 @@ def to_sympy(
             raise UnsupportedError("arrays are written out before sympy sees them; use the equations of the model")
         if isinstance(node, IfElse) or node.func == "ifelse":
             return _choice(*values)
+        if node.func == STIFF:
+            return values[0]
         if node.func in own:
             return own[node.func](*values)
         arguments = [_numeric(value) for value in values]

@@ -120,7 +120,12 @@ def linear_algebra(
         raise InputError(f'sensitivities are carried with dense matrices, not with linear_solver="{requested}"')
     if inside and not own and (columns or (functions.n <= SMALL and requested == "auto")):
         return method, functions, None
-    plan = plan_for(functions, requested=requested, complex_too=method.complex_factors)
+    if method.kind == "imex":
+        if functions.extend is None and not functions.f_stiff:
+            raise InputError(f'method "{method.name}" needs the functions f_stiff and f_nonstiff')
+        if functions.extend is not None:
+            functions = functions.extend("stiff")  # the Jacobian is now that of the stiff terms
+    plan = plan_for(functions, requested=requested, n_complex=method.n_complex)
     if inside and not own and plan.name == "dense" and functions.n < WITHIN_LOOP:
         return method, functions, None
     if functions.extend is not None and not functions.jac_values and (plan.name != "dense" or not functions.jac):
@@ -195,6 +200,7 @@ def choose(
     head[abi.F], head[abi.JAC], head[abi.DFDT] = functions.f, functions.jac, functions.dfdt
     head[abi.FJP], head[abi.DJP], head[abi.STEP] = functions.fjp, functions.djp, functions.tsit5
     head[abi.JAC_VALUES], head[abi.JVP] = functions.jac_values, functions.jvp
+    head[abi.F_STIFF], head[abi.F_NONSTIFF] = functions.f_stiff, functions.f_nonstiff
     head[abi.ROOTS], head[abi.EVENT_TIMES] = functions.roots, functions.event_times
     head[abi.CLOCK : abi.CLOCK + len(WATCHED)] = WATCHED
     blocks = []
@@ -204,6 +210,10 @@ def choose(
         else:
             assert method.load is not None
             head[abi.METHOD + which] = method.load()
+            if method.needs_jacobian:
+                from .linear.by_address import address
+
+                head[abi.LINEAR_ALGEBRA] = address()
             blocks.append(memory(method, functions, plans[which]))
             blocks[-1][0][abi.WANT_STIFF] = partner is not None
             blocks[-1][0][abi.OWN_STEP], blocks[-1][0][abi.OWN_DENSE] = steps[which]

@@ -71,11 +71,13 @@ class NativeFunctions:
     jac_values: int = 0  # its values in that order, and `jvp`: the part "sparse"
     jvp: int = 0
     n_inputs: int = 0
+    f_stiff: int = 0  # terms marked @stiff, the part "stiff"; the Jacobian is then that of these terms
+    f_nonstiff: int = 0  # and the rest
     affect: tuple[int, ...] = ()
     affect_jac: tuple[int, ...] = ()
     events: tuple[EventInfo, ...] = ()
     extend: Callable[[str], NativeFunctions] | None = field(default=None, repr=False, compare=False)
-    """Compiles a further part ("sparse", "forward" or "adjoint") and gives all functions with it."""
+    """Compiles a further part ("sparse", "stiff", "forward" or "adjoint") and gives all functions with it."""
     own_step: Callable[..., tuple[int, int]] | None = field(default=None, repr=False, compare=False)
     """`own_step(tableau, operations)` compiles a whole step of an explicit or Rosenbrock method and its
     interpolant; (0, 0) where that does not pay."""

@@ -3,8 +3,9 @@
     evaluate_jacobian(fn, t, x, at_x, p, ints, work, iwork)     J at (t, x[at_x:])
     factor(alpha, beta, ints, work, iwork) -> bool              W = alpha M - beta J; False: singular
     solve(fn, p, ints, work, iwork, at) -> bool                 W x = b, b at work[at:], in place
-    factor_complex(alpha, beta, ...), solve_complex(...)        the same for complex alpha; b is 2 n
-                                                                doubles, real and imaginary in turn
+    factor_complex(alpha, beta, which, ...), solve_complex(...) the same for complex alpha; b is 2 n
+                                                                doubles, real and imaginary in turn;
+                                                                several factors are kept, by number
     multiply(fn, p, ints, work, iwork, at, out)                 J v for v at work[at:] to work[out:]
 
 M is the diagonal mass matrix at work[ints[AT_MASS]:], or the identity.  `solve` is False only
@@ -234,13 +235,25 @@ def _solve_ordered(
         b[i] = x[iwork[columns + i]]
 
 
+@inner()
+def _complex_places(which: int, ints: Any, iwork: Any) -> Any:
+    """Where the complex factors `which` and their integers begin."""
+    n, kind, ilin = ints[N], ints[LINEAR], ints[AT_ILIN]
+    numbers, integers = n * n, n
+    start = ilin + iwork[ilin + COMPLEX_PIVOTS]
+    if kind == BANDED:
+        numbers = n * (2 * ints[LOWER] + ints[UPPER] + 1)
+    elif kind == SPARSE_LU:
+        integers, numbers = _sparse_room(n, iwork, start)
+    return ints[AT_LIN] + iwork[ilin + COMPLEX_FACTORS] + 2 * numbers * which, start + integers * which
+
+
 @inner("contract")
-def factor_complex(alpha: complex, beta: float, ints: Any, work: Any, iwork: Any) -> bool:
-    """As `factor` for a complex `alpha`; not for KRYLOV, and only where the plan made room for it."""
+def factor_complex(alpha: complex, beta: float, which: int, ints: Any, work: Any, iwork: Any) -> bool:
+    """As `factor` for a complex `alpha`; not for KRYLOV, and `which` below the number the plan made room for."""
     ints[COUNT_LU] += 1
     n, kind, lin, ilin = ints[N], ints[LINEAR], ints[AT_LIN], ints[AT_ILIN]
-    at = lin + iwork[ilin + COMPLEX_FACTORS]
-    start = ilin + iwork[ilin + COMPLEX_PIVOTS]
+    at, start = _complex_places(which, ints, iwork)
     pivots = _view(iwork, start, n)
     if kind == DENSE_LU:
         w = _view(work, at, 2 * n * n).view(np.complex128)
@@ -266,12 +279,11 @@ def factor_complex(alpha: complex, beta: float, ints: Any, work: Any, iwork: Any
 
 
 @inner("contract")
-def solve_complex(fn: Any, p: Any, ints: Any, work: Any, iwork: Any, at: int) -> bool:
-    """As `solve` with the complex factors; b is n complex numbers, 2 n doubles at work[at:]."""
+def solve_complex(fn: Any, p: Any, ints: Any, work: Any, iwork: Any, at: int, which: int) -> bool:
+    """As `solve` with the complex factors `which`; b is n complex numbers, 2 n doubles at work[at:]."""
     ints[COUNT_SOLVE] += 1
     n, kind, lin, ilin = ints[N], ints[LINEAR], ints[AT_LIN], ints[AT_ILIN]
-    place = lin + iwork[ilin + COMPLEX_FACTORS]
-    start = ilin + iwork[ilin + COMPLEX_PIVOTS]
+    place, start = _complex_places(which, ints, iwork)
     b = _view(work, at, 2 * n).view(np.complex128)
     if kind == DENSE_LU:
         w = _view(work, place, 2 * n * n).view(np.complex128)

@@ -46,7 +46,7 @@ class Plan:
     upper: int
     integers: Indices
     n_doubles: int
-    complex_too: bool
+    n_complex: int
     describe: str
 
     @property
@@ -70,13 +70,13 @@ def plan(
     *,
     jvp: bool = False,
     requested: str = "auto",
-    complex_too: bool = False,
+    n_complex: int = 0,
     algebraic: NDArray[np.bool_] | None = None,
 ) -> Plan:
     """The linear algebra for `n` states and a Jacobian with the CSR pattern `indptr`, `indices`.
 
     Without a pattern it is dense.  `jvp`: products by the Jacobian exist; `requested`: "auto",
-    "dense", "banded", "sparse" or "krylov"; `complex_too`: room for complex factors (Radau);
+    "dense", "banded", "sparse" or "krylov"; `n_complex`: how many complex factors are kept (Radau);
     `algebraic` (n): which equations have a zero in the mass matrix.
 
     "auto" estimates what one factorisation costs each way, from the bandwidth (as written, or
@@ -104,29 +104,29 @@ def plan(
     if indptr is None or indices is None:
         if requested not in ("auto", "dense"):
             raise InputError(f'linear_solver="{requested}" needs the pattern of the Jacobian, which is not known here')
-        return _dense(n, None, None, complex_too, "the pattern of the Jacobian is not known")
+        return _dense(n, None, None, n_complex, "the pattern of the Jacobian is not known")
     indptr, indices = np.asarray(indptr, np.int64), np.asarray(indices, np.int64)
     if requested == "dense":
-        return _dense(n, indptr, indices, complex_too, "asked for")
+        return _dense(n, indptr, indices, n_complex, "asked for")
     if requested == "auto" and n <= SMALL:
-        return _dense(n, indptr, indices, complex_too, f"{n} states are few")
+        return _dense(n, indptr, indices, n_complex, f"{n} states are few")
     if requested == "krylov":
-        return _krylov(n, indptr, indices, jvp, complex_too, "asked for")
+        return _krylov(n, indptr, indices, jvp, n_complex, "asked for")
     band = _band(n, indptr, indices)
     if requested == "banded":
-        return _banded(n, indptr, indices, band, complex_too, "asked for")
+        return _banded(n, indptr, indices, band, n_complex, "asked for")
     dense_cost = n**3 / 3 * DENSE_OPERATION * (1.0 if n < 48 else 0.3) if n <= LARGEST_DENSE else np.inf
     banded_cost = n * (BANDED_ROW + band.lower * (band.lower + band.upper + 1) * BANDED_OPERATION)
     if requested == "auto" and min(band.lower, band.upper) <= 2 and banded_cost < dense_cost:
-        return _banded(n, indptr, indices, band, complex_too, "the bandwidth is small")
+        return _banded(n, indptr, indices, band, n_complex, "the bandwidth is small")
     order = _elimination(n, indptr, indices, algebraic, LARGEST_FILL if requested == "auto" else 8 * LARGEST_FILL)
     if order.fill < 0:
         reason = f"factors would have more than {2 * LARGEST_FILL:,} entries"
         if requested == "sparse":
             raise InputError(f'linear_solver="sparse": {reason}; use linear_solver="krylov"')
         if banded_cost < 1e10 and n * (2 * band.lower + band.upper + 1) < LARGEST_FILL:
-            return _banded(n, indptr, indices, band, complex_too, reason)
-        return _krylov(n, indptr, indices, jvp, complex_too, reason)
+            return _banded(n, indptr, indices, band, n_complex, reason)
+        return _krylov(n, indptr, indices, jvp, n_complex, reason)
     sparse_cost = n * SPARSE_COLUMN + order.work * SPARSE_OPERATION
     costs = {"dense": dense_cost, "banded": banded_cost, "sparse": sparse_cost}
     best = min(costs, key=lambda name: costs[name]) if requested == "auto" else requested
@@ -137,10 +137,10 @@ def plan(
         + ", ".join(f"{name} {cost / 1e3:.3g} us" for name, cost in costs.items())
     )
     if best == "dense":
-        return _dense(n, indptr, indices, complex_too, reason)
+        return _dense(n, indptr, indices, n_complex, reason)
     if best == "banded":
-        return _banded(n, indptr, indices, band, complex_too, reason)
-    return _sparse(n, indptr, indices, order, complex_too, reason)
+        return _banded(n, indptr, indices, band, n_complex, reason)
+    return _sparse(n, indptr, indices, order, n_complex, reason)
 
 
 # ---------------------------------------------------------------- analysis
@@ -276,22 +276,22 @@ class _Layout:
         self.integers(slot, np.zeros(size, np.int64))
 
     def plan(
-        self, kind: int, n: int, nnz: int, complex_too: bool, describe: str, lower: int = 0, upper: int = 0
+        self, kind: int, n: int, nnz: int, n_complex: int, describe: str, lower: int = 0, upper: int = 0
     ) -> Plan:
         table = np.concatenate((self.slots, *self.parts))
-        return Plan(kind, n, nnz, lower, upper, table, self.n_doubles, complex_too, describe)
+        return Plan(kind, n, nnz, lower, upper, table, self.n_doubles, n_complex, describe)
 
 
-def _dense(n: int, indptr: Indices | None, indices: Indices | None, complex_too: bool, reason: str) -> Plan:
+def _dense(n: int, indptr: Indices | None, indices: Indices | None, n_complex: int, reason: str) -> Plan:
     from .lapack import LARGE, addresses
 
     made = _Layout()
     made.doubles(layout.JACOBIAN, n * n)
     made.doubles(layout.FACTORS, n * n)
     made.room(layout.PIVOTS, n)
-    if complex_too:
-        made.doubles(layout.COMPLEX_FACTORS, 2 * n * n)
-        made.room(layout.COMPLEX_PIVOTS, n)
+    if n_complex:
+        made.doubles(layout.COMPLEX_FACTORS, 2 * n * n * n_complex)
+        made.room(layout.COMPLEX_PIVOTS, n * n_complex)
     nnz = 0
     if indptr is not None and indices is not None:
         nnz = indices.size
@@ -301,20 +301,20 @@ def _dense(n: int, indptr: Indices | None, indices: Indices | None, complex_too:
         made.slots[layout.DGETRF], made.slots[layout.DGETRS], made.slots[layout.ZGETRF], made.slots[layout.ZGETRS] = (
             addresses()
         )
-    return made.plan(layout.DENSE_LU, n, nnz, complex_too, f"dense LU: {reason}")
+    return made.plan(layout.DENSE_LU, n, nnz, n_complex, f"dense LU: {reason}")
 
 
-def _banded(n: int, indptr: Indices, indices: Indices, band: _Band, complex_too: bool, reason: str) -> Plan:
+def _banded(n: int, indptr: Indices, indices: Indices, band: _Band, n_complex: int, reason: str) -> Plan:
     made = _Layout()
     width = 2 * band.lower + band.upper + 1
     made.doubles(layout.JACOBIAN, indices.size)
     made.doubles(layout.FACTORS, n * width)
     made.doubles(layout.VECTOR, n)
     made.room(layout.PIVOTS, n)
-    if complex_too:
-        made.doubles(layout.COMPLEX_FACTORS, 2 * n * width)
+    if n_complex:
+        made.doubles(layout.COMPLEX_FACTORS, 2 * n * width * n_complex)
         made.doubles(layout.COMPLEX_VECTOR, 2 * n)
-        made.room(layout.COMPLEX_PIVOTS, n)
+        made.room(layout.COMPLEX_PIVOTS, n * n_complex)
     place = band.place
     rows, columns = place[_rows_of(indptr)], place[indices]
     made.integers(layout.PLACES, rows * width + columns - rows + band.lower)
@@ -324,10 +324,10 @@ def _banded(n: int, indptr: Indices, indices: Indices, band: _Band, complex_too:
     made.integers(layout.J_INDPTR, indptr)
     made.integers(layout.J_INDICES, indices)
     words = f"banded LU, {band.lower} below and {band.upper} above the diagonal: {reason}"
-    return made.plan(layout.BANDED, n, indices.size, complex_too, words, band.lower, band.upper)
+    return made.plan(layout.BANDED, n, indices.size, n_complex, words, band.lower, band.upper)
 
 
-def _sparse(n: int, indptr: Indices, indices: Indices, order: _Order, complex_too: bool, reason: str) -> Plan:
+def _sparse(n: int, indptr: Indices, indices: Indices, order: _Order, n_complex: int, reason: str) -> Plan:
     made = _Layout()
     everything = np.arange(n, dtype=np.int64)
     rows, columns = order.rows[_rows_of(indptr)], order.columns[indices]
@@ -337,7 +337,7 @@ def _sparse(n: int, indptr: Indices, indices: Indices, order: _Order, complex_to
     entries = unique.size
     starts = np.searchsorted(unique, np.arange(n + 1, dtype=np.int64) * n)
     made.doubles(layout.JACOBIAN, indices.size)
-    made.doubles(layout.W_VALUES, entries * (2 if complex_too else 1))
+    made.doubles(layout.W_VALUES, entries * (2 if n_complex else 1))
     made.doubles(layout.VECTOR, n)
     full = n * (n - 1) // 2
     room = min(full, 3 * order.fill + 8 * n)
@@ -346,10 +346,10 @@ def _sparse(n: int, indptr: Indices, indices: Indices, order: _Order, complex_to
     head[layout.ROOM_L] = head[layout.ROOM_U] = room
     made.doubles(layout.FACTORS, numbers)
     made.integers(layout.PIVOTS, head)
-    if complex_too:
-        made.doubles(layout.COMPLEX_FACTORS, 2 * numbers)
+    if n_complex:
+        made.doubles(layout.COMPLEX_FACTORS, 2 * numbers * n_complex)
         made.doubles(layout.COMPLEX_VECTOR, 2 * n)
-        made.integers(layout.COMPLEX_PIVOTS, head)
+        made.integers(layout.COMPLEX_PIVOTS, np.tile(head, n_complex))
     made.slots[layout.ENTRIES] = entries
     made.integers(layout.W_INDPTR, starts)
     made.integers(layout.W_INDICES, unique % n)
@@ -360,13 +360,13 @@ def _sparse(n: int, indptr: Indices, indices: Indices, order: _Order, complex_to
     made.integers(layout.J_INDPTR, indptr)
     made.integers(layout.J_INDICES, indices)
     words = f"sparse LU with {2 * order.fill + n:,} entries in the factors: {reason}"
-    return made.plan(layout.SPARSE_LU, n, indices.size, complex_too, words)
+    return made.plan(layout.SPARSE_LU, n, indices.size, n_complex, words)
 
 
-def _krylov(n: int, indptr: Indices, indices: Indices, jvp: bool, complex_too: bool, reason: str) -> Plan:
+def _krylov(n: int, indptr: Indices, indices: Indices, jvp: bool, n_complex: int, reason: str) -> Plan:
     if not jvp:
         raise InputError('linear_solver="krylov" needs products by the Jacobian (jvp), which this model does not have')
-    if complex_too:
+    if n_complex:
         raise InputError(
             'this method factorises complex matrices, which linear_solver="krylov" does not do; '
             "use an ESDIRK, BDF or Rosenbrock method"
@@ -390,4 +390,4 @@ def _krylov(n: int, indptr: Indices, indices: Indices, jvp: bool, complex_too: b
     made.integers(layout.DIAGONAL, place[indices.size :])
     made.integers(layout.J_INDPTR, indptr)
     made.integers(layout.J_INDICES, indices)
-    return made.plan(layout.KRYLOV, n, indices.size, complex_too, f"GMRES with incomplete LU: {reason}")
+    return made.plan(layout.KRYLOV, n, indices.size, n_complex, f"GMRES with incomplete LU: {reason}")

@@ -85,8 +85,9 @@ N_INTS = 32
     CHECK_SIGNALS,
     FETCH_ERROR,
     GIL_RELEASE,
-) = range(21)
-HEAD = 21
+    LINEAR_ALGEBRA,  # the compiled function of linear/by_address.py
+) = range(22)
+HEAD = 22
 
 # Control, one row for each kind of method, all of them behind the times (see kernel.py).
 (

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 from math import inf
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ...errors import UnknownNameError, suggest
 from .rosenbrock_tableau import N_OWN
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..problem import NativeFunctions
+    from .diagonal import AdditiveTableau, DiagonalTableau
     from .rosenbrock_tableau import Tableau as RosenbrockTableau
     from .splitting import Splitting
     from .tableau import Tableau
@@ -88,7 +89,7 @@ class Method:
     fill : writes what is constant into them, `fill(own doubles, own integers, n)`, once for each model.
     states : what it must know of each state (n,), from a model; the end of its own integers.
     needs_jacobian : the model must have one; the method uses the linear algebra of `solve.linear`.
-    complex_factors : it also factorises complex matrices.
+    n_complex : how many complex factors it keeps besides the real ones.
     mass : mass matrices are possible.
     start_order : order with which it begins (methods of variable order).
     stiff_at : |h lambda| from which an explicit method may be held back by stability.
@@ -109,7 +110,7 @@ class Method:
     fill: Callable[[Floats, Indices, int], None] | None = None
     states: Callable[[NativeFunctions, str], Indices] | None = None
     needs_jacobian: bool = False
-    complex_factors: bool = False
+    n_complex: int = 0
     mass: bool = False
     start_order: int = 0
     stiff_at: float = inf
@@ -227,6 +228,100 @@ def _symplectic(module: str, label: str, order: int) -> Method:
     )
 
 
+def _diagonal(module: str, label: str, order: int, error_order: int, degree: int) -> Method:
+    """A diagonally implicit method, a tableau in the module of its name."""
+
+    @cache
+    def tableau() -> DiagonalTableau:
+        found: DiagonalTableau = importlib.import_module(f".{module}", __package__).TABLEAU
+        return found
+
+    return Method(
+        module,
+        label,
+        order,
+        error_order,
+        degree,
+        "implicit",
+        integral(error_order),
+        load=_from("esdirk"),
+        work_size=lambda n: tableau().doubles(n),
+        iwork_size=lambda n: tableau().integers(n),
+        fill=lambda work, iwork, n: tableau().fill(work, iwork, n),
+        needs_jacobian=True,
+        mass=True,
+    )
+
+
+def _radau(name: str, label: str, fewest: int, most: int) -> Method:
+    """A Radau IIA method, or all of those with `fewest` to `most` stages."""
+
+    def tables() -> Any:
+        return importlib.import_module(".radau_tables", __package__)
+
+    return Method(
+        name,
+        label,
+        2 * fewest - 1,
+        fewest,
+        most,
+        "implicit",
+        integral(fewest),
+        load=_from("radau"),
+        work_size=lambda n: int(tables().doubles(n, most)),
+        iwork_size=lambda n: int(tables().integers(n)),
+        fill=lambda work, iwork, n: tables().fill(work, iwork, fewest, most),
+        needs_jacobian=True,
+        n_complex=(most - 1) // 2,
+        mass=True,
+    )
+
+
+def _ndf() -> Method:
+    def coefficients() -> Any:
+        return importlib.import_module(".ndf_coefficients", __package__)
+
+    return Method(
+        "ndf",
+        "NDF",
+        5,
+        5,
+        5,
+        "implicit",
+        integral(5, grow=10.0),
+        load=_from("ndf"),
+        work_size=lambda n: int(coefficients().doubles(n)),
+        iwork_size=lambda n: int(coefficients().integers(n)),
+        needs_jacobian=True,
+        mass=True,
+        start_order=1,
+    )
+
+
+def _additive(module: str, label: str, order: int, error_order: int, degree: int) -> Method:
+    """A method for terms marked `@stiff` and the rest, two tableaux in the module of its name."""
+
+    @cache
+    def tableau() -> AdditiveTableau:
+        found: AdditiveTableau = importlib.import_module(f".{module}", __package__).TABLEAU
+        return found
+
+    return Method(
+        module,
+        label,
+        order,
+        error_order,
+        degree,
+        "imex",
+        integral(error_order),
+        load=_from("additive"),
+        work_size=lambda n: tableau().doubles(n),
+        iwork_size=lambda n: tableau().integers(n),
+        fill=lambda work, iwork, n: tableau().fill(work, iwork, n),
+        needs_jacobian=True,
+    )
+
+
 TSIT5 = Method("tsit5", "Tsit5", 5, 4, 4, "explicit", proportional(4), stiff_at=2.0)
 RODAS5P = Method("rodas5p", "Rodas5P", 5, 4, 4, "implicit", integral(4), needs_jacobian=True)
 LARGE_RODAS5P = _rosenbrock("rodas5p", "Rodas5P", 5, 4, 4, "rodas5p_tableau")
@@ -243,6 +338,15 @@ METHODS: dict[str, Method] = {
         RODAS5P,
         _rosenbrock("rodas4", "Rodas4", 4, 3, 3),
         _rosenbrock("rosenbrock23", "Rosenbrock23", 2, 2, 2),
+        _diagonal("trbdf2", "TR-BDF2", 2, 2, 3),
+        _diagonal("kencarp4", "KenCarp4", 4, 3, 4),
+        _diagonal("kvaerno5", "Kvaerno5", 5, 4, 4),
+        _radau("radauiia5", "RadauIIA5", 3, 3),
+        _radau("radauiia9", "RadauIIA9", 5, 5),
+        _radau("radauiia13", "RadauIIA13", 7, 7),
+        _radau("radau", "Radau", 3, 7),
+        _ndf(),
+        _additive("imex_kencarp4", "KenCarp4 (IMEX)", 4, 3, 3),
         _fixed("rk4", "RK4", 4, 3),
         _fixed("euler", "Euler", 1, 1),
         _symplectic("verlet", "velocity Verlet", 2),

@@ -15,7 +15,7 @@ from numba import carray, cfunc
 
 from ..call import call_along_at, call_at
 from ..compiled import METHOD_SIGNATURE, inner, source_digest
-from ..linear.interface import evaluate_jacobian, factor, solve
+from ..linear.by_address import evaluate_jacobian, factor, solve
 from . import abi
 from .rosenbrock_tableau import DEGREE, FSAL, HAVE_JACOBIAN, READY, STAGES
 
@@ -129,7 +129,7 @@ def _attempt(fn: Any, t: float, h: float, u: Any, p: Any, ints: Any, work: Any, 
         if fn[abi.DFDT] != 0:
             call_at(fn[abi.DFDT], t, u, 0, p, work, ft)
         iwork[iown + HAVE_JACOBIAN] = 1
-    if not factor(1.0 / (h * work[gamma]), 1.0, ints, work, iwork):
+    if not factor(1.0 / (h * work[gamma]), 1.0, fn, p, ints, work, iwork):
         return float(np.nan)
     if not _stages(fn, t, h, u, p, ints, work, iwork, own, iown):
         return float(np.nan)
