@@ -135,7 +135,7 @@ def _part(system: System, name: str, build: Callable[[System, Module], list[str]
             numbered = [n for n in names if n.rpartition("_")[0] == stem and n[-1].isdigit()]
             if numbered:
                 addresses[stem] = tuple(code.address(n) for n in numbered)
-        found = memory[name] = (code, addresses)
+        found = memory.setdefault(name, (code, addresses))  # of two threads the first wins: its code is in use
     return found  # type: ignore[return-value]
 
 

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from ..model.model import Model
 
 Floats = NDArray[np.float64]
-_DENSE_STATES = 200  # with more, interpolants are made when `sol(t)` asks for them: they are five times the output
+_DENSE_STATES = 200  # with more, interpolants are made when `sol(t)` asks for them: they are five times the output,
+# and so are those that cost evaluations
 
 
 def solve(
@@ -138,7 +139,9 @@ def solve(
         "dt0": dt0 or 0.0,
         "dtmax": dtmax,
         "linear_solver": linear_solver,
+        "by_tolerance": True,
     }
+    choice = integrator.choice(method, options["rtol"], bool(names), linear_solver, True)
     kept = ready.kept_positive(positive, start) if positive is not False else ()
     if kept:
         options["positive"] = kept
@@ -168,7 +171,7 @@ def solve(
             densely=lambda: ready.integrator.run(start, values, t0, end, dense=True, **options),
             seconds=seconds,
             method=method,
-            by_address=integrator.choice(method, options["rtol"], bool(names), linear_solver).by_address,
+            by_address=choice.by_address,
             positive=kept,
             dtype=dtype,
             arrays=ready.arrays,
@@ -187,7 +190,7 @@ def solve(
             s0=s0,
             columns=columns,
             save_steps=every_step,
-            dense=every_step and start.size <= _DENSE_STATES,
+            dense=every_step and start.size <= _DENSE_STATES and choice.free_interpolant,
             watcher=watcher,
             **options,
         )

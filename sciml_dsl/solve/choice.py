@@ -38,6 +38,8 @@ Indices = NDArray[np.int64]
 
 WITHIN_LOOP = 48
 """States from which Rodas5P with dense matrices is called by address, where LAPACK factorises."""
+TIGHT, TIGHTER = 5e-7, 1e-9
+"""Relative tolerances below which "auto" takes Vern7, then Vern9, in place of Tsit5."""
 _NUMBERS = {"tsit5": TSIT5, "rodas5p": RODAS5P}
 
 
@@ -55,6 +57,11 @@ class Choice:
     iwork: Indices
     linear: tuple[str, ...]  # what each implicit method does about linear systems, in words
     keepalive: object
+
+    @property
+    def free_interpolant(self) -> bool:
+        """Whether dense output costs no further evaluations."""
+        return self.method.tableau is None or not self.method.tableau().extra_c
 
     @property
     def by_address(self) -> tuple[str, str]:
@@ -146,9 +153,10 @@ def _worthwhile(n: int, plan: Plan | None) -> float:
 def pair(functions: NativeFunctions, name: str, tolerance: float, columns: bool) -> tuple[Method, Method | None]:
     """The method of a name, and for "auto" the one it changes to."""
     if isinstance(name, str) and name.lower() == "auto":
-        if not has_jacobian(functions):
-            return registry.TSIT5, None
-        return registry.TSIT5, registry.RODAS5P
+        explicit = registry.TSIT5
+        if not columns and tolerance < TIGHT:
+            explicit = registry.METHODS["vern7" if tolerance >= TIGHTER else "vern9"]
+        return explicit, registry.RODAS5P if has_jacobian(functions) else None
     method = registry.method(name)
     if method.needs_jacobian and not has_jacobian(functions):
         raise InputError(f'method "{method.name}" needs the Jacobian of the model; use method="tsit5"')

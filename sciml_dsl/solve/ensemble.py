@@ -191,7 +191,7 @@ class _Job:
         if is_method(self.options["method"]) or not isinstance(self.options["method"], str):
             check_method(self.options["method"])
             try:
-                prepared(self.model).integrator.arguments(u0, p, *self.span, **self.options)
+                prepared(self.model).integrator.arguments(u0, p, *self.span, by_tolerance=True, **self.options)
             except TypeError as error:
                 raise InputError(f"an ensemble cannot be solved with these options: {error}") from error
 

@@ -173,10 +173,21 @@ class Integrator:
         self._choices: dict[Any, Choice] = {}
         self._implicit_steps = 0  # made so far; once HOT_STEPS, the model's own steps are compiled
 
-    def choice(self, method: str, rtol: Any = 1e-6, columns: bool = False, linear_solver: str = "auto") -> Choice:
-        """What runs for a method's name, with or without sensitivities; made once."""
-        tolerance = 0.0
-        if method == "auto":
+    def choice(
+        self,
+        method: str,
+        rtol: Any = 1e-6,
+        columns: bool = False,
+        linear_solver: str = "auto",
+        by_tolerance: bool = False,
+    ) -> Choice:
+        """What runs for a method's name, with or without sensitivities; made once.
+
+        `by_tolerance`: "auto" takes methods of higher order at tight tolerances.  Fits and layers
+        do not ask for it: their values and their gradients shall come from the same steps.
+        """
+        tolerance = 1.0
+        if by_tolerance and method == "auto":
             tolerance = rtol if type(rtol) is float else float(np.min(rtol))
         hot = self._implicit_steps >= HOT_STEPS
         key = (method, columns, tolerance, linear_solver, hot)
@@ -199,7 +210,7 @@ class Integrator:
         interpolants, `record` the stages of Tsit5; `dt0` = 0 chooses the first step; `dt` is
         the step of methods that estimate no error; `restarts` (ordered) are stops at which the
         step size starts anew; `positive`, indices of states kept from falling below zero;
-        `controller`, in place of the method's own; `watcher`, told how far it is.
+        `controller`, in place of the method's own; `watcher`, told how far it is; `by_tolerance` as of `choice`.
 
         Raises `InputError` for wrong sizes or tolerances, and where the functions needed by
         the method or the sensitivities do not exist; what a signal handler raises while the
@@ -240,6 +251,7 @@ class Integrator:
         controller: str | Controller | None = None,
         watcher: Watcher | None = None,
         linear_solver: str = "auto",
+        by_tolerance: bool = False,
     ) -> tuple[Any, ...]:
         """What `run` calls the kernel with, checked.
 
@@ -253,7 +265,9 @@ class Integrator:
         p = vector(p, None if functions.n_inputs else self._size_p, "p")
         m = columns.size
         flat = EMPTY
-        choice = self.choice("tsit5" if record and method == "auto" else method, rtol, m > 0, linear_solver)
+        choice = self.choice(
+            "tsit5" if record and method == "auto" else method, rtol, m > 0, linear_solver, by_tolerance
+        )
         if m:
             flat = self._check_columns(np.ascontiguousarray(s0, dtype=np.float64).reshape(-1), columns, choice)
         if record and (functions.events or choice.method is not TSIT5):

@@ -201,6 +201,10 @@ def _build(version: int) -> Any:
 
 
 @cache
+def _compiled() -> Any:
+    return _build(source_digest())
+
+
 def address() -> int:
-    """The compiled method."""
-    return int(_build(source_digest()).address)
+    """The compiled method's."""
+    return int(_compiled().address)

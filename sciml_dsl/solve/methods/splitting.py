@@ -171,8 +171,12 @@ def _build(version: int) -> Any:
 
 
 @cache
-def address() -> int:
-    """The compiled method."""
+def _compiled() -> Any:
     from ..compiled import source_digest
 
-    return int(_build(source_digest()).address)
+    return _build(source_digest())
+
+
+def address() -> int:
+    """The compiled method's."""
+    return int(_compiled().address)
