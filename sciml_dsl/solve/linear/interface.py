@@ -41,6 +41,7 @@ from ..methods.abi import (
     N,
 )
 from .banded import factorise_banded, solve_banded
+from .complex_dense import factorise_complex, solve_complex_dense
 from .dense import factorise, solve_row
 from .krylov import gmres, incomplete_factors
 from .lapack import factorise_large, solve_large
@@ -256,11 +257,21 @@ def factor_complex(alpha: complex, beta: float, which: int, ints: Any, work: Any
     at, start = _complex_places(which, ints, iwork)
     pivots = _view(iwork, start, n)
     if kind == DENSE_LU:
-        w = _view(work, at, 2 * n * n).view(np.complex128)
-        _assemble(alpha, beta, ints, work, iwork, w)
         if iwork[ilin + ZGETRF] != 0:
+            w = _view(work, at, 2 * n * n).view(np.complex128)
+            _assemble(alpha, beta, ints, work, iwork, w)
             return bool(factorise_large(iwork[ilin + ZGETRF], n, w, pivots))
-        return bool(factorise(w.reshape(n, n), pivots))
+        jacobian = lin + iwork[ilin + JACOBIAN]
+        mass = ints[AT_MASS] if ints[HAS_MASS] != 0 else -1
+        a = _view(work, at, 2 * n * n).reshape(n, 2 * n)
+        for i in range(n):
+            for j in range(n):
+                a[i, j] = -beta * work[jacobian + i * n + j]
+                a[i, n + j] = 0.0
+            m = work[mass + i] if mass >= 0 else 1.0
+            a[i, i] += alpha.real * m
+            a[i, n + i] = alpha.imag * m
+        return bool(factorise_complex(a, pivots))
     if kind == BANDED:
         width = 2 * ints[LOWER] + ints[UPPER] + 1
         w = _view(work, at, 2 * n * width).view(np.complex128)
@@ -286,12 +297,12 @@ def solve_complex(fn: Any, p: Any, ints: Any, work: Any, iwork: Any, at: int, wh
     place, start = _complex_places(which, ints, iwork)
     b = _view(work, at, 2 * n).view(np.complex128)
     if kind == DENSE_LU:
-        w = _view(work, place, 2 * n * n).view(np.complex128)
+        w = _view(work, place, 2 * n * n)
         pivots = _view(iwork, start, n)
         if iwork[ilin + ZGETRF] != 0:
-            solve_large(iwork[ilin + ZGETRS], n, w, pivots, b)
+            solve_large(iwork[ilin + ZGETRS], n, w.view(np.complex128), pivots, b)
         else:
-            solve_row(w.reshape(n, n), pivots, b.reshape(1, n), 0)
+            solve_complex_dense(w.reshape(n, 2 * n), pivots, _view(work, at, 2 * n))
         return True
     if kind == KRYLOV:
         return False
