@@ -42,12 +42,12 @@ from .implicit_memory import (
     STEPS,
     WANT_JACOBIAN,
 )
-from .newton import EPS, error_norm, forget, once_more, set_weights, times_mass
+from .newton import EPS, FEW, error_norm, forget, once_more, set_weights, times_mass
 from .radau_tables import AT_5, AT_7, N_COEFFICIENTS
 
 KAPPA = 0.02  # error of the iteration beside the tolerance
-SLOW = 1e-3  # convergence rate up to which the Jacobian is kept
-STAY = 1.2  # growth of the step size that is not worth new factors
+SLOW = 2e-2  # convergence rate up to which the Jacobian is kept
+STAY, STAY_LARGE = 1.2, 1.5  # growth of the step size that is not worth new factors, up to FEW states and above
 RAISE, LOWER_AT = 0.002, 0.8  # convergence rates that change the order
 PATIENCE = 10  # steps at one order before it may grow
 LOOSE, TIGHT = 2e-5, 2e-9  # tolerances between which five stages are best to begin with
@@ -297,7 +297,7 @@ def attempt(fn: Any, reals: Any, ints: Any, u: Any, p: Any, work: Any, iwork: An
         predicted = safety * abs(h / work[own + LAST_H]) * (work[own + LAST_ERROR] / (error * error)) ** power
         change = min(change, predicted)
     change = max(0.2, min(8.0, change))
-    if 1.0 <= change <= STAY and work[own + RATE] <= SLOW:
+    if 1.0 <= change <= (STAY if n <= FEW else STAY_LARGE) and work[own + RATE] <= SLOW:
         change = 1.0
     reals[_FACTOR] = change
 
