@@ -21,6 +21,9 @@ def main() -> None:
     known = model.with_terms({"U": "0"})
     for method in ("auto", "tsit5", "rodas5p"):
         known.solve((0.0, 1.0), method=method, saveat=0.5)
+    for method in ("kvaerno5", "radau", "ndf"):
+        known.solve((0.0, 1.0), method=method, saveat=0.5)
+    sd.model("x' = 1 - @stiff 10*x; x(0) = 0").solve((0.0, 1.0), method="imex_kencarp4", saveat=0.5)
     print(f"kernels ready after {time.perf_counter() - start:.1f} s")
 
 

@@ -38,6 +38,10 @@ Indices = NDArray[np.int64]
 
 WITHIN_LOOP = 48
 """States from which Rodas5P with dense matrices is called by address, where LAPACK factorises."""
+FEW, MANY = 30, 2000
+"""States up to which a model counts as small, and above which as one of the largest."""
+RADAU_FEW, RADAU_MANY = 1.5e-10, 3e-7
+"""Relative tolerances below which "auto" takes Radau for what is stiff, in small models and in others."""
 TIGHT, TIGHTER = 5e-7, 1e-9
 """Relative tolerances below which "auto" takes Vern7, then Vern9, in place of Tsit5."""
 _NUMBERS = {"tsit5": TSIT5, "rodas5p": RODAS5P}
@@ -150,13 +154,31 @@ def _worthwhile(n: int, plan: Plan | None) -> float:
     return 3.0 + 0.1 * (n if plan is None or plan.name == "dense" else min(n, WITHIN_LOOP))
 
 
-def pair(functions: NativeFunctions, name: str, tolerance: float, columns: bool) -> tuple[Method, Method | None]:
+def stiff_partner(n: int, tolerance: float, columns: bool, linear: str) -> Method:
+    """The implicit method that "auto" changes to.
+
+    Rodas5P for small models, whose native step is hard to beat, and for sensitivities.  High orders
+    win at tight tolerances, the sooner the dearer a step is; and for the largest models a
+    method that keeps its factors over steps (benchmarks/stiff.py).
+    """
+    if columns:
+        return registry.RODAS5P
+    if tolerance < (RADAU_FEW if n <= FEW else RADAU_MANY) and n <= MANY and linear != "krylov":
+        return registry.METHODS["radau"]
+    return registry.RODAS5P if n <= MANY else registry.METHODS["kvaerno5"]
+
+
+def pair(
+    functions: NativeFunctions, name: str, tolerance: float, columns: bool, linear: str = "auto"
+) -> tuple[Method, Method | None]:
     """The method of a name, and for "auto" the one it changes to."""
     if isinstance(name, str) and name.lower() == "auto":
         explicit = registry.TSIT5
         if not columns and tolerance < TIGHT:
             explicit = registry.METHODS["vern7" if tolerance >= TIGHTER else "vern9"]
-        return explicit, registry.RODAS5P if has_jacobian(functions) else None
+        if not has_jacobian(functions):
+            return explicit, None
+        return explicit, stiff_partner(functions.n, tolerance, columns, linear)
     method = registry.method(name)
     if method.needs_jacobian and not has_jacobian(functions):
         raise InputError(f'method "{method.name}" needs the Jacobian of the model; use method="tsit5"')
@@ -191,7 +213,7 @@ def choose(
     Raises `UnknownNameError` for a name that is no method's, `InputError` where the
     model lacks what the method needs.
     """
-    first, partner = pair(functions, name, tolerance, columns)
+    first, partner = pair(functions, name, tolerance, columns, linear)
     plans: list[Plan | None] = [None, None]
     largest = HOT if hot else COLD
     steps = [own_step(first, functions, linear, columns, largest), (0, 0)]
