@@ -132,6 +132,7 @@ def from_sympy(
     observables: Mapping[Any, Any] | None = None,
     networks: Mapping[str, Any] | None = None,
     name: str = "model",
+    algebraic: Sequence[Any] | None = None,
 ) -> Model:
     """The model of sympy equations: `{x: a*x - b*x*y, ...}` or `[Eq(Derivative(x(t), t), ...), ...]`.
 
@@ -144,7 +145,7 @@ def from_sympy(
     """
     from .model.sympy_bridge import from_sympy
 
-    return from_sympy(equations, initial, parameters, observables, networks, name)
+    return from_sympy(equations, initial, parameters, observables, networks, name, algebraic)
 
 
 def discover(table: Any, **options: Any) -> Discovery:

@@ -127,7 +127,7 @@ CASES = [
     ("⟦wiener⟧ W; x' = W'", sd.ReservedError, "stochastic", ""),
     ("⟦history⟧ x = 1; x' = 1", sd.ReservedError, "delay", ""),
     ("x' = ⟦x(t - τ)⟧; param τ = 1", sd.ReservedError, "delays", "chain of states"),
-    ("⟦0⟧ = x^2 + y^2 - L^2", sd.ReservedError, "algebraic", ""),
+    ("x' = -x; ⟦1⟧ = x + y", sd.SyntaxModelError, "0 on the left", "0 = ... - 1"),
     ("⟦jump⟧ k*x: x -= 1", sd.ReservedError, "jumps", ""),
     ("⟦reaction⟧ S + I --β--> 2 I", sd.ReservedError, "reactions", "write the rates out"),
     ("⟦reaction⟧ ∅ --> S", sd.ReservedError, "reactions", ""),

@@ -159,7 +159,10 @@ def body(program: Program, dialect: Dialect) -> list[str]:
     parts = printer.helpers() + _networks(program)
     lines += [line for part in parts for line in ["", *_declared(part, dialect)]]
     lines += functions
-    lines += ["", *_declared(runtime.ALGEBRA, dialect)]
+    algebra = layout.with_mass(
+        program, runtime.ALGEBRA, "(i%(n + 1) == 0 ? 1.0 : 0.0)", "(i%(n + 1) == 0 ? MASS[i%n] : 0.0)"
+    )
+    lines += ["", *_declared(algebra, dialect)]
     count = len(program.system.events)
     if count and dialect.table:
         kind = "void (*const AFFECTS[])(double, const double *, const double *, double *)"
@@ -229,6 +232,8 @@ def _data(program: Program, printer: CPrinter, dialect: Dialect) -> list[str]:
     lines += _array(f"{whole} JACOBIAN_INDPTR[]", map(str, program.indptr), "0")
     if system.inputs:
         lines += _array(f"{text} INPUTS[]", map(_string, system.inputs), "0")
+    if system.algebraic:
+        lines += _array(f"{number} MASS[]", layout.mass(program), "0.0")
     if system.events:
         lines += _array(f"{text} EVENTS[]", (_string(event.kind) for event in system.events), "0")
         lines += _array(f"{whole} TERMINAL[]", (str(int(event.terminate)) for event in system.events), "0")

@@ -34,8 +34,8 @@ LARGEST_WHOLE = 4000
 
 
 def fits(system: System, largest: int = LARGEST_OPERATIONS) -> bool:
-    """Is the model small enough, and free of networks?"""
-    if system.networks or not 0 < system.n <= LARGEST_STATES:
+    """Is the model small enough, and free of networks and algebraic equations?"""
+    if system.networks or system.algebraic or not 0 < system.n <= LARGEST_STATES:
         return False
     graph = system.graph
     return sum(graph.op[n] not in LEAVES for n in graph.reachable(system.rhs)) <= largest
@@ -80,8 +80,8 @@ def reverse(system: System) -> tuple[list[int], list[int], list[int]]:
 
 
 def fits_whole(system: System, tableau: Tableau) -> bool:
-    """Is a whole step of this tableau small enough, and free of networks?"""
-    if system.networks or not 0 < system.n <= LARGEST_WHOLE_STATES:
+    """Is a whole step of this tableau small enough, and free of networks and algebraic equations?"""
+    if system.networks or system.algebraic or not 0 < system.n <= LARGEST_WHOLE_STATES:
         return False
     graph = system.graph
     operations = sum(graph.op[n] not in LEAVES for n in graph.reachable(system.rhs))

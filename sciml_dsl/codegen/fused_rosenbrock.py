@@ -39,8 +39,8 @@ def operations(system: System, tableau: Tableau) -> int:
 
 
 def fits(system: System, tableau: Tableau, largest: int) -> bool:
-    """Does a whole step take at most `largest` operations, and no networks?"""
-    if system.networks or not 0 < system.n <= LARGEST_STATES:
+    """Does a whole step take at most `largest` operations, and no networks or algebraic equations?"""
+    if system.networks or system.algebraic or not 0 < system.n <= LARGEST_STATES:
         return False
     return operations(system, tableau) <= largest
 

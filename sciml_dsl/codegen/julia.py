@@ -145,7 +145,8 @@ def source(model: Model) -> str:
     lines += ["", *_data(program, printer)]
     for text in [*printer.helpers(), *networks]:
         lines += ["", *text.strip("\n").split("\n")]
-    return layout.finish([*lines, *functions, *_allocating(program), *runtime.ALGEBRA.split("\n"), f"end # {title}"])
+    algebra = layout.with_mass(program, runtime.ALGEBRA, "W[i, i] += 1", "W[i, i] += MASS[i]")
+    return layout.finish([*lines, *functions, *_allocating(program), *algebra.split("\n"), f"end # {title}"])
 
 
 def _head(program: Program, title: str) -> list[str]:
@@ -174,6 +175,8 @@ def _data(program: Program, printer: JuliaPrinter) -> list[str]:
     lines += array("OBSERVABLES", "String", [_string(name) for name in system.observable_names])
     lines += array("JACOBIAN_INDICES", "Int", [str(i + 1) for i in program.indices])
     lines += array("JACOBIAN_INDPTR", "Int", [str(i + 1) for i in program.indptr])
+    if system.algebraic:
+        lines += array("MASS", "Float64", layout.mass(program))
     lines += array("P0", "Float64", layout.numbers(printer, program.defaults))
     if program.initial is not None:
         lines += array("U0", "Float64", layout.numbers(printer, program.initial))

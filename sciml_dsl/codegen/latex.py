@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from ..language.ast import Binary, Call, Expr, IfElse, Index, Name, Num, Reduce, Unary, fold
 from ..language.names import STIFF
+from ..model.algebraic import implied
 from ..model.expanded import Expanded, scalar_definitions
 from ..model.spec import Block, Event, Input, ModelSpec
 
@@ -301,6 +302,13 @@ def _equations(spec: ModelSpec) -> list[tuple[str, str]]:
             position += array.size
             continue
         state, order = spec.states[position], 1
+        if state in spec.algebraic:
+            rows.append(("0", expression(spec.derivatives[position])))
+            position += 1
+            continue
+        if implied(spec, position):
+            position += 1
+            continue
         while position + order < len(spec.states) and (
             spec.states[position + order] == state + "'" * order
             and spec.derivatives[position + order - 1] == Name(state + "'" * order)

@@ -51,7 +51,8 @@ def strings(values: Iterable[str]) -> list[str]:
 def docstring(program: Program, about: Sequence[str]) -> list[str]:
     """The module's docstring: the model's name, the layout of its arrays, and `about`."""
     system = program.system
-    lines = [f'"""{text(program.name)}: a system of {system.n} ordinary differential equations.', ""]
+    kind = "differential-algebraic" if system.algebraic else "ordinary differential"
+    lines = [f'"""{text(program.name)}: a system of {system.n} {kind} equations.', ""]
     lines += _listed("u  (states)", system.states)
     lines += _listed("p  (parameters)", system.parameters)
     if system.observable_names:
@@ -103,10 +104,25 @@ def constants(program: Program, printer: Printer) -> list[str]:
         lines += wrapped("INPUTS = ", strings(system.inputs))
     lines += wrapped("JACOBIAN_INDICES = ", [str(i) for i in program.indices])
     lines += wrapped("JACOBIAN_INDPTR = ", [str(i) for i in program.indptr])
+    if system.algebraic:
+        lines += wrapped("MASS = ", mass(program))
     if system.events:
         lines += wrapped("EVENTS = ", strings(event.kind for event in system.events))
         lines += wrapped("TERMINAL = ", [str(event.terminate) for event in system.events])
     return lines
+
+
+def mass(program: Program) -> list[str]:
+    """The diagonal of the mass matrix: 0 in the rows of algebraic equations."""
+    return ["0.0" if i in program.system.algebraic else "1.0" for i in range(program.system.n)]
+
+
+def with_mass(program: Program, code: str, identity: str, mass: str) -> str:
+    """Linear algebra with W = I - gamma df/du, or with MASS for I where there are algebraic equations."""
+    if not program.system.algebraic:
+        return code
+    assert identity in code
+    return code.replace(identity, mass).replace("W = I - gamma df/du", "W = MASS - gamma df/du")
 
 
 def indented(lines: Iterable[str], levels: int = 1) -> list[str]:

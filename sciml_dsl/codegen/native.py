@@ -25,6 +25,7 @@ from .llvm import Module
 if TYPE_CHECKING:
     from ..model.model import Model
     from ..solve.methods.tableau import Tableau
+    from ..structure.index_one import Family
 
 
 def functions(model: Model, *, forward: bool = False, adjoint: bool = False, sparse: bool = False) -> NativeFunctions:
@@ -117,6 +118,15 @@ def module_text(system: System) -> tuple[str, bool]:
     return module.text(), bool(module.networks)
 
 
+def compile_constraints(family: Family) -> tuple[MachineCode, int, int]:
+    """(code, constraints (m), values of their Jacobian) of a differential-algebraic model; the last two addresses."""
+    module = Module(family.original)
+    module.add_function("constraints", _row(family.constraints), len(family.constraints))
+    entries = list(family.jacobian.values())
+    module.add_function("constraints_jac", _row(entries), len(entries))
+    code = MachineCode(module.text(), loops=bool(module.networks))
+    return code, code.address("constraints"), code.address("constraints_jac")
+
 WRITTEN_OUT = 50
 """States up to which the dense Jacobian is code of its own; above, it is filled from the sparse one's values."""
 
@@ -188,6 +198,7 @@ def _base(system: System) -> NativeFunctions:
         n_observables=len(system.observables),
         n_switches=len(system.switches),
         n_inputs=len(system.inputs),
+        mass=tuple(float(i not in system.algebraic) for i in range(system.n)) if system.algebraic else (),
         events=tuple(EventInfo(e.kind, e.terminate, _resets(system, e)) for e in system.events),
         keepalive=code,
         **addresses,  # type: ignore[arg-type]
@@ -229,9 +240,13 @@ def _solve(system: System, module: Module) -> list[str]:
         module.add_function("observables", _row(system.observables), len(system.observables))
     when = [e for e in system.events if e.kind == "when"]
     timed = [e for e in system.events if e.kind != "when"]
-    if when:
+    roots = [e.root for e in when] + ([] if system.watch is None else [system.watch])
+    if roots:
         names.append("roots")
-        module.add_function("roots", _row([e.root for e in when]), len(when))
+        module.add_function("roots", _row(roots), len(roots))
+    if system.watch is not None:
+        names.append("watched")
+        module.add_function("watched", _row(system.state_leaves), n)
     if timed:
         names.append("event_times")
         zero = graph.const(0.0)

@@ -131,7 +131,8 @@ def source(model: Model) -> str:
         lines += ["", "", *helper.strip("\n").split("\n")]
     lines += _networks(program) if program.system.networks else []
     lines += functions
-    lines += ["", "", *_ALGEBRA.strip("\n").split("\n")]
+    algebra = layout.with_mass(program, _ALGEBRA, "lu[k, k] += 1.0", "lu[k, k] += MASS[k]")
+    lines += ["", "", *algebra.strip("\n").split("\n")]
     affects = layout.one_of_each(program)
     return layout.finish([*lines, *(["", "", *affects] if affects else [])])
 

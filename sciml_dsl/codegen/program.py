@@ -33,7 +33,7 @@ PUBLIC = [
     *(f"{name}_into" for name in ROUTINES),
     *"inverse_jacobian w_factor w_solve".split(),
     *"STATES PARAMETERS OBSERVABLES NETWORKS P0 U0 WEIGHTS EVENTS TERMINAL AFFECTS".split(),
-    *"JACOBIAN_INDICES JACOBIAN_INDPTR".split(),
+    *"JACOBIAN_INDICES JACOBIAN_INDPTR MASS".split(),
 ]
 ARGUMENTS = ["t", "u", "p", "v", "w", "out", "nets", "gamma"]
 
@@ -188,7 +188,10 @@ def routines(system: System, wanted: Collection[str] | None = None) -> list[Rout
         return wanted is None or name in wanted
 
     if asked("f"):
-        found.append(Routine("f", "Right-hand side du/dt, shape (n,).", (n,), _vector(system.rhs)))
+        doc = "Right-hand side du/dt, shape (n,)."
+        if system.algebraic:
+            doc = "MASS du/dt, shape (n,): derivatives, and where MASS is 0 what has to vanish."
+        found.append(Routine("f", doc, (n,), _vector(system.rhs)))
     if asked("jacobian"):
         found.append(Routine("jacobian", "df/du, shape (n, n).", (n, n), dict(system.jacobian.items())))
     if asked("parameter_jacobian"):

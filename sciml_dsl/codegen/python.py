@@ -138,7 +138,8 @@ def source(model: Model) -> str:
         lines += ["", "", *helper.strip("\n").split("\n")]
     lines += _networks(program) if program.system.networks else []
     lines += functions
-    for text in (_FACTOR, _INVERSE.replace("DEFAULT", "=P0" if program.complete else "")):
+    factor = layout.with_mass(program, _FACTOR, "float(i == j) -", "(MASS[i] if i == j else 0.0) -")
+    for text in (factor, _INVERSE.replace("DEFAULT", "=P0" if program.complete else "")):
         lines += ["", "", *text.strip("\n").split("\n")]
     affects = layout.one_of_each(program)
     return layout.finish([*lines, *(["", "", *affects] if affects else [])])

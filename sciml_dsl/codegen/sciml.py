@@ -13,6 +13,7 @@ from dataclasses import replace
 from ..errors import UnsupportedError
 from ..language.ast import Binary, Bound, Call, Expr, IfElse, Index, Name, Num, Reduce, Unary
 from ..language.names import INFINITY, STIFF
+from ..model.algebraic import implied
 from ..model.expanded import scalar_definitions
 from ..model.spec import Array, Block, Event, Input, ModelSpec, Network, Parameter
 
@@ -278,6 +279,13 @@ def _equations(spec: ModelSpec) -> list[str]:
             position += order * array.size
             continue
         state, order = spec.states[position], 1
+        if state in spec.algebraic:
+            lines.append(f"0 = {expression(spec.derivatives[position])}")
+            position += 1
+            continue
+        if implied(spec, position):
+            position += 1
+            continue
         while position + order < len(spec.states) and (
             spec.states[position + order] == state + "'" * order
             and spec.derivatives[position + order - 1] == Name(state + "'" * order)

@@ -21,7 +21,7 @@ from .contexts import harmless
 from .identifiers import Identifiers
 from .printer import ATOM, Text, within
 from .program import PUBLIC, Program, Routine, describe
-from .torch_runtime import ALGEBRA, ALWAYS, HELPERS, MODULES, NETWORK, SUPPORT
+from .torch_runtime import ALGEBRA, ALWAYS, HELPERS, MASS_FOR_EYE, MODULES, NETWORK, SUPPORT
 
 if TYPE_CHECKING:
     from ..model.model import Model
@@ -128,7 +128,7 @@ def source(model: Model) -> str:
         lines += ["", "", *helper.strip("\n").split("\n")]
     for function in functions:
         lines += function.lines
-    lines += ["", "", *ALGEBRA.strip("\n").split("\n")]
+    lines += ["", "", *layout.with_mass(program, ALGEBRA, *MASS_FOR_EYE).strip("\n").split("\n")]
     affects = layout.one_of_each(program)
     lines += ["", "", *affects] if affects else []
     return layout.finish([*lines, *_module(program, functions, module)])

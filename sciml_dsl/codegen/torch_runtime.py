@@ -163,6 +163,12 @@ def w_solve(lu, pivots, b):
     """The solution x (..., n) of W x = b from the factors of `w_factor`."""
     return torch.linalg.lu_solve(lu, pivots, b[..., None])[..., 0]
 '''
+
+MASS_FOR_EYE = (
+    "torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)",
+    "torch.diag(torch.tensor(MASS, dtype=matrix.dtype, device=matrix.device))",
+)
+"""What `ALGEBRA` has for the identity, and what stands there where the model has algebraic equations."""
 """Solutions of linear equations with the Jacobian."""
 
 ALWAYS = ["_constant", "_tensors", "_stacked", "_scattered"]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DataError, InputError, UnknownNameError, suggest
+from ..errors import DataError, InputError, UnknownNameError, UnsupportedError, suggest
 from ..model.inputs import Rows, check_span, kept_rows, read_rows, table_rows, tables, without_inputs
 from ..model.interpolate import tail
 from .table import TIME, Measurements, check_table
@@ -112,6 +112,11 @@ def prepare(
         >>> prepare({"t": [1, 2], "x": [1.0, 0.4]}, m)[0].initial
         ('estimate',)
     """
+    if model.algebraic:
+        raise UnsupportedError(
+            "models with algebraic equations cannot be fitted yet",
+            hint="solve them for their unknowns and define these, z = ...; or put a general optimiser around m.solve",
+        )
     if isinstance(data, Sequence) and not isinstance(data, (str, bytes)):
         given = list(data)
         if not given:

@@ -112,6 +112,7 @@ class Builder:
             initial=tuple(None if expr is None else self.lower(expr) for expr in spec.initial),
             inputs=tuple(i.name for i in spec.inputs),
             events=tuple(nodes for k, event in enumerate(spec.events) for nodes in self._event(k, event)),
+            algebraic=tuple(spec.states.index(name) for name in spec.algebraic),
         )
 
     # ------------------------------------------------------------ expressions

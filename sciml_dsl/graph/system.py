@@ -42,6 +42,9 @@ class System:
     Parameters `p` of generated code are `parameters` followed by the weights of
     every network in order and by the tables of `inputs` (`model.interpolate.tail`).
     `rhs[i]` belongs to `states[i]`; `initial[i]` is None where the model gives no initial value.
+    `algebraic` are the rows whose `rhs` is no
+    derivative but has to vanish; the mass matrix is 0 there and 1 elsewhere.
+    `watch` turns positive where another choice of states would be better (`structure.selection`).
     """
 
     name: str
@@ -55,6 +58,8 @@ class System:
     initial: tuple[int | None, ...]
     events: tuple[EventNodes, ...] = ()
     inputs: tuple[str, ...] = ()
+    algebraic: tuple[int, ...] = ()
+    watch: int | None = None
     _memory: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     @property

@@ -13,7 +13,7 @@ from ..errors import ReservedError
 from .ast import Binary, Bound, Call, Expr, Index, Name, Num, Span, Unary
 from .complaint import Complaint
 from .names import TIME, split_primes
-from .syntax import Definition, Derivative, Function, Initial, Statement, Unpacking
+from .syntax import Algebraic, Definition, Derivative, Function, Initial, Statement, Unpacking
 
 
 def equation(targets: list[Expr], expr: Expr, ranges: tuple[Bound, ...] = ()) -> Statement:
@@ -34,6 +34,8 @@ def equation(targets: list[Expr], expr: Expr, ranges: tuple[Bound, ...] = ()) ->
         return _call(left, expr, whole)
     if isinstance(left, Binary) and left.op == "/":
         return _quotient(left, expr, whole, ())
+    if left == Num(0.0):
+        return Algebraic(expr, whole)
     raise _no_left_side(left)
 
 
@@ -221,10 +223,9 @@ def _no_left_side(left: Expr) -> Complaint:
     assert left.span is not None
     if isinstance(left, Num):
         return Complaint(
-            "algebraic equations (`0 = ...`) are not built yet",
+            "an algebraic equation is written with 0 on the left",
             left.span,
-            "solve for one of its names and define that: y = ...; or differentiate the equation once",
-            ReservedError,
+            f"write 0 = ... - {left.value:g}",
         )
     if isinstance(left, Unary) and left.op == "-" and isinstance(left.arg, Name):
         return Complaint("a sign on the left", left.span, f"write {left.arg.name} = -(...)")
@@ -237,5 +238,5 @@ def _no_left_side(left: Expr) -> Complaint:
     return Complaint(
         "the left side of `=` must be a derivative (x', dx/dt), a name, a function f(a, b) or an initial value x(0)",
         left.span,
-        "solve the equation for one of these; equations such as `a*x' + y = 0` are not built yet",
+        "solve the equation for one of these, or bring everything to the right: 0 = a*x' + y",
     )

@@ -144,6 +144,14 @@ class Initial:
 
 
 @dataclass(frozen=True, slots=True)
+class Algebraic:
+    """`0 = x^2 + y^2 - L^2`; `expr` is what has to vanish."""
+
+    expr: Expr
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
 class Assignment:
     """`y += 1` in an event, already written out as `y = y + 1`."""
 
@@ -179,6 +187,7 @@ Statement = (
     | Function
     | Initial
     | Event
+    | Algebraic
 )
 
 

@@ -49,7 +49,7 @@ def same_model(a: ModelSpec, b: ModelSpec) -> bool:
     """Whether two specs describe the same model, in the same order of names."""
     if a == b:
         return True
-    outer = ("name", "states", "parameters", "constants", "networks", "weights", "inputs", "arrays")
+    outer = ("name", "states", "parameters", "constants", "networks", "weights", "inputs", "arrays", "algebraic")
     if any(getattr(a, key) != getattr(b, key) for key in outer):
         return False
     return _shape(a) == _shape(b) and _same_expressions(a, b)

@@ -121,10 +121,20 @@ class Model:
 
     @cached_property
     def system(self) -> System:
-        """The expression graph of the model."""
+        """The expression graph of the model; with algebraic equations, of its index-1 form."""
         from ..graph.build import lower
 
-        return lower(self.spec)
+        system = lower(self.spec)
+        if not self.spec.algebraic:
+            return system
+        from ..structure.index_one import default_system
+
+        return default_system(system, [math.nan if p.default is None else p.default for p in self.spec.parameters])
+
+    @property
+    def algebraic(self) -> tuple[str, ...]:
+        """Names of the states that equations `0 = ...` determine; they have no derivative of their own."""
+        return self.spec.algebraic
 
     def lint(self) -> tuple[LintWarning, ...]:
         """What is allowed in this model and looks wrong, in the order of its text; see `sciml_dsl.lint.api.lint`.

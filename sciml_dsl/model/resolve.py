@@ -18,6 +18,7 @@ from ..language import syntax
 from ..language.ast import Binary, Bound, Call, Expr, Name, Span, Unary, names
 from ..language.complaint import Complaint
 from ..language.names import BUILTINS, TIME
+from .algebraic import unknowns
 from .array_statements import ArrayStatements
 from .constants import evaluate
 from .dependencies import calls, free_names, order, size, written_out_size
@@ -69,15 +70,19 @@ class _Resolver:
         self.events: list[syntax.Event] = []
         self.unpackings: list[syntax.Unpacking] = []
         self.arrays = ArrayStatements(self.scope, self.claim, self.twice)
+        self.algebraic: list[syntax.Algebraic] = []
+        self.unknown: tuple[str, ...] = ()
 
     def spec(self) -> ModelSpec:
         for statement in self.document.statements:
             self.enter(statement)
-        if "state" not in self.scope.kinds.values():
+        if "state" not in self.scope.kinds.values() and not self.algebraic:
             raise Complaint("the model has no equation", NOWHERE, self._no_equation_hint(), ModelError)
         for unpacking in self.unpackings:
             self.unpack(unpacking)
         self.scope.definitions = self.definitions
+        if self.algebraic:
+            self.enter_unknowns()
         constants = self.constant_values()
         self.arrays.settle(constants)
         kinds = self.scope.described()
@@ -107,6 +112,7 @@ class _Resolver:
             networks=tuple(self.scope.networks.values()),
             events=events,
             inputs=tuple(self.input(statement, constants, kinds) for statement in self.inputs.values()),
+            algebraic=self.unknown,
             source=self.document.source,
             filename=self.document.filename,
             loops=self.scope.loops or bool(self.scope.arrays),
@@ -151,6 +157,8 @@ class _Resolver:
             self.unpackings.append(statement)
         elif isinstance(statement, syntax.Event):
             self.events.append(statement)
+        elif isinstance(statement, syntax.Algebraic):
+            self.algebraic.append(statement)
         elif isinstance(statement, syntax.ModelName):
             if self.name is not None:
                 raise Complaint(
@@ -214,6 +222,29 @@ class _Resolver:
         for name, above in pairwise(chain):
             self.derivatives[name] = Name(above, statement.name.span)
         self.derivatives[chain[-1]] = statement.expr
+
+    def enter_unknowns(self) -> None:
+        """Make states of what the equations `0 = ...` determine; their items in `derivatives` are what vanishes."""
+        none: frozenset[str] = frozenset()
+        expressions = [(expr, none) for expr in self.derivatives.values()]
+        for array in self.arrays.gathered.values():
+            expressions += [(said.expr, frozenset(bound.name for bound in said.ranges)) for said in array.said]
+        expressions += [(equation.expr, none) for equation in self.algebraic]
+        expressions += [(expr, none) for expr in self.definitions.values()]
+        expressions += [(f.body, frozenset(self.scope.functions[name])) for name, f in self.functions.items()]
+        found = unknowns(
+            self.scope,
+            expressions,
+            [statement.name for statement in self.initial.values()],
+            [equation.span for equation in self.algebraic],
+        )
+        for name in (*found.chains, *found.names):
+            self.claim(Name(name, found.places.get(name)), "state")
+        for name in found.chains:
+            self.derivatives[name] = Name(name + "'", found.places.get(name))
+        for name, equation in zip(found.names, self.algebraic, strict=True):
+            self.derivatives[name] = equation.expr
+        self.unknown = found.names
 
     def enter_parameter(self, statement: syntax.Parameter) -> None:
         name = statement.name.name

@@ -184,6 +184,9 @@ class ModelSpec:
     items of `derivatives`, `initial` and `definitions` for them are made from
     the blocks when looked at, with `u[3]` as a plain name.  Expressions of
     scalars, functions and events hold `Index` and `Reduce` nodes as written.
+
+    `algebraic` names the states without a derivative of their own, which equations
+    `0 = ...` determine; their item in `derivatives` is what has to vanish.
     """
 
     name: str
@@ -196,6 +199,7 @@ class ModelSpec:
     functions: tuple[Function, ...] = ()
     networks: tuple[Network, ...] = ()
     events: tuple[Event, ...] = ()
+    algebraic: tuple[str, ...] = ()
     weights: tuple[tuple[str, tuple[float, ...]], ...] = field(default=(), repr=False)
     arrays: tuple[Array, ...] = ()
     blocks: tuple[Block, ...] = ()

@@ -36,6 +36,7 @@ def from_sympy(
     observables: Mapping[Any, Any] | None = None,
     networks: Mapping[str, Any] | None = None,
     name: str = "model",
+    algebraic: Sequence[Any] | None = None,
 ) -> Model:
     """The model of sympy equations.
 
@@ -52,6 +53,9 @@ def from_sympy(
     Undefined functions such as `Function("NN")(x, y)` are networks; those not
     named here have the default shape.  Output k of a vector network is the
     function named `U[k]`.
+
+    `algebraic`: expressions that have to vanish, or `Eq`; the free symbols they
+    determine are those that are no states, observables or `parameters` (all of which have to be listed then).
 
     Free symbols that are neither states nor observables become parameters:
     first those given, in their order, then the others sorted by name, without a
@@ -71,6 +75,8 @@ def from_sympy(
     """
     reader = _Reader(network_names=tuple(networks or ()))
     reader.equations(equations)
+    for given in algebraic or ():
+        reader.vanishing.append(_difference(given))
     for key, value in (observables or {}).items():
         reader.observable(_key(key), value)
     return Model(resolve(reader.document(initial or {}, parameters or {}, networks or {}, name)))
@@ -81,6 +87,7 @@ class _Reader:
     network_names: tuple[str, ...]
     states: list[tuple[str, int, Any]] = field(default_factory=list)  # name, order, right-hand side
     definitions: list[tuple[str, Any]] = field(default_factory=list)
+    vanishing: list[Any] = field(default_factory=list)
 
     # ------------------------------------------------------------ what was given
 
@@ -169,9 +176,12 @@ class _Reader:
             statements.append(syntax.Derivative(Name(base), order, read(value), NOWHERE))
         for defined, value in self.definitions:
             statements.append(syntax.Definition(Name(defined), read(value), NOWHERE))
+        for value in self.vanishing:
+            statements.append(syntax.Algebraic(read(value), NOWHERE))
         for key, value in initial.items():
             statements.append(syntax.Initial(Name(_key(key)), read(value), NOWHERE))
-        statements.extend(_parameters(parameters, used, {*known, TIME}))
+        free = [] if self.vanishing else used  # else free symbols are what the algebraic equations determine
+        statements.extend(_parameters(parameters, free, {*known, TIME}))
         statements.extend(_networks(networks, used))
         return Document(tuple(statements), None)
 
@@ -187,6 +197,13 @@ class _Reader:
         except (sympy.SympifyError, TypeError):
             raise InputError(f"a sympy expression or number is needed, not {value!r}") from None
         return from_sympy_expr(expr, known, self.network_names)
+
+
+def _difference(given: Any) -> Any:
+    """What vanishes: an expression, or the difference of the sides of an `Eq`."""
+    if isinstance(given, sympy.Equality):
+        return given.rhs - given.lhs if given.lhs != 0 else given.rhs
+    return given
 
 
 def _key(key: Any) -> str:

@@ -368,6 +368,11 @@ def _choose(model: Model, sensitivity: str, method: str) -> tuple[str, str]:
         hint = suggest(str(sensitivity), SENSITIVITIES) or f"choose one of {', '.join(SENSITIVITIES)}"
         raise UnknownNameError(f"sensitivity `{sensitivity}` is not known; {hint}")
     spec = model.spec
+    if spec.algebraic:
+        raise UnsupportedError(
+            "layers of models with algebraic equations are not built yet",
+            hint="solve these for their unknowns and define them, z = ...",
+        )
     many = len(spec.parameters) + len(spec.states) > FORWARD_COLUMNS
     if sensitivity == "auto":
         adjoint = bool(spec.networks) or (many and not spec.events and method != "rodas5p")

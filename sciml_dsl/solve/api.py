@@ -51,6 +51,7 @@ def solve(
     weights: Mapping[str, Any] | None = None,
     linear_solver: str = "auto",
     inputs: Any = None,
+    initialization: str = "check",
 ) -> Solution:
     """Integrate a model from `tspan[0]` to `tspan[1]` (which may lie before it).
 
@@ -89,6 +90,8 @@ def solve(
     inputs : data of the model's inputs: a table with a column `t` and a column for each, or
         a mapping from inputs to (times, values), in place of those kept with the model.
         The solver steps on their jumps and kinks.
+    initialization : of models with equations `0 = ...`: "check" refuses initial values that contradict
+        them; "project" moves the states to the nearest values that fit.
 
     Returns
     -------
@@ -141,6 +144,10 @@ def solve(
         "linear_solver": linear_solver,
         "by_tolerance": True,
     }
+    if model.spec.algebraic:
+        options["initialization"] = initialization
+    elif initialization != "check":
+        raise InputError("initialization is for models with algebraic equations; this one has none")
     choice = integrator.choice(method, options["rtol"], bool(names), linear_solver, True)
     kept = ready.kept_positive(positive, start) if positive is not False else ()
     if kept:
@@ -169,6 +176,7 @@ def solve(
             event_sources=ready.event_sources,
             observe=ready.observe,
             densely=lambda: ready.integrator.run(start, values, t0, end, dense=True, **options),
+            refine=ready.refine,
             seconds=seconds,
             method=method,
             by_address=choice.by_address,

@@ -87,13 +87,17 @@ def memory(method: Method, functions: NativeFunctions, plan: Plan | None) -> tup
     n = functions.n
     ints = np.zeros(abi.N_INTS, np.int64)
     ints[abi.N], ints[abi.N_PARAMS], ints[abi.DEGREE] = n, functions.n_params, method.degree
-    places = np.cumsum([0, n, n, n, (method.degree + 2) * n, method.work_size(n)])  # one row of the interpolant spare
-    ints[abi.AT_RTOL], ints[abi.AT_ATOL], ints[abi.AT_NEW], ints[abi.AT_POLY], ints[abi.AT_OWN] = places[:5]
-    ints[abi.AT_LIN] = places[5]
+    mass = np.array(functions.mass)
+    # one row of the interpolant is spare
+    places = np.cumsum([0, n, n, n, (method.degree + 2) * n, mass.size, method.work_size(n)])
+    ints[abi.AT_RTOL], ints[abi.AT_ATOL], ints[abi.AT_NEW], ints[abi.AT_POLY] = places[:4]
+    ints[abi.AT_MASS], ints[abi.AT_OWN], ints[abi.AT_LIN] = places[4:]
+    ints[abi.HAS_MASS] = mass.size > 0
     ints[abi.AT_ILIN] = method.iwork_size(n)
-    work, iwork = np.zeros(int(places[5])), np.zeros(method.iwork_size(n), np.int64)
+    work, iwork = np.zeros(int(places[-1])), np.zeros(method.iwork_size(n), np.int64)
+    work[places[4] : places[4] + mass.size] = mass
     if method.fill is not None:
-        method.fill(work[places[4] :], iwork, n)
+        method.fill(work[places[5] :], iwork, n)
     if method.states is not None:
         iwork[-n:] = method.states(functions, method.name)
     if plan is not None:
@@ -172,6 +176,8 @@ def pair(
     functions: NativeFunctions, name: str, tolerance: float, columns: bool, linear: str = "auto"
 ) -> tuple[Method, Method | None]:
     """The method of a name, and for "auto" the one it changes to."""
+    if functions.mass:
+        return _algebraic(name), None
     if isinstance(name, str) and name.lower() == "auto":
         explicit = registry.TSIT5
         if not columns and tolerance < TIGHT:
@@ -187,6 +193,19 @@ def pair(
             f'method "{method.name}" carries no sensitivities; use method="auto", "tsit5" or "rodas5p" with them'
         )
     return method, None
+
+
+def _algebraic(name: str) -> Method:
+    """The method of a name for a model with algebraic equations: one that takes a mass matrix."""
+    if isinstance(name, str) and name.lower() == "auto":
+        return registry.LARGE_RODAS5P
+    method = registry.method(name)
+    if method is registry.RODAS5P:
+        return registry.LARGE_RODAS5P
+    if not method.mass:
+        able = ", ".join(f'"{m.name}"' for m in registry.METHODS.values() if m.mass)
+        raise InputError(f'method "{method.name}" takes no algebraic equations; use "auto", "rodas5p" or one of {able}')
+    return method
 
 
 def is_method(name: object) -> bool:

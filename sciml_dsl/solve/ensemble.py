@@ -20,10 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, SciMLError, SolveError, UnknownNameError
+from .algebraic import InconsistentError
 from .api import _ordered, _output_times, solve
 from .batch import Batch, integrate_into
 from .choice import check_method, is_method
 from .ensemble_solution import EnsembleSolution
+from .integrate import Integrator
 from .prepare import Prepared, prepared, unknown
 from .samples import Given, common_size, draw, read
 from .status import Status
@@ -184,14 +186,20 @@ class _Job:
     @property
     def native(self) -> bool:
         """Whether the loop over trajectories can be native: the same arguments of the kernel fit all of them."""
-        return is_method(self.options["method"]) and not prepared(self.model).functions.n_switches
+        ready = prepared(self.model)
+        one = type(ready.integrator) is Integrator and not ready.functions.n_switches
+        return one and is_method(self.options["method"])
 
     def check(self, u0: Floats, p: Floats) -> None:
         """Raise what is wrong with the options, before any work."""
         if is_method(self.options["method"]) or not isinstance(self.options["method"], str):
             check_method(self.options["method"])
+            integrator = prepared(self.model).integrator
+            if not isinstance(integrator, Integrator):
+                integrator.choice(self.options["method"])
+                return
             try:
-                prepared(self.model).integrator.arguments(u0, p, *self.span, by_tolerance=True, **self.options)
+                integrator.arguments(u0, p, *self.span, by_tolerance=True, **self.options)
             except TypeError as error:
                 raise InputError(f"an ensemble cannot be solved with these options: {error}") from error
 
@@ -199,6 +207,7 @@ class _Job:
         """Integrate from every row of `u0` and `p` into `batch`."""
         if self.native:
             integrator = prepared(self.model).integrator
+            assert isinstance(integrator, Integrator)
             if self.model.inputs:  # all rows hold the same tables
                 at = self.model.system.tables_at
                 p = p.copy()
@@ -208,8 +217,12 @@ class _Job:
         for i in range(len(u0)):
             if stop[0]:
                 return
-            found = solve(self.model, self.span, u0[i], p[i], saveat=self.times, **self.options)
-            batch.put(i, found.trajectory, self.times)
+            try:
+                found = solve(self.model, self.span, u0[i], p[i], saveat=self.times, **self.options)
+            except InconsistentError:  # this start contradicts the algebraic equations; the others may not
+                batch.status[i], batch.t_end[i], batch.u_end[i] = Status.INCONSISTENT, self.span[0], u0[i]
+            else:
+                batch.put(i, found.trajectory, self.times)
 
 
 def _over_threads(
@@ -346,7 +359,8 @@ def _initial(ready: Prepared, given: Given, p: Floats, t0: float, size: int) -> 
         u0 = np.array([ready.initial(row, t0)[0] for row in p])
     for name, column in (given.columns or {}).items():
         u0[:, _place(name, ready.state_index, "state")] = column
-    _check_finite(u0, ready.states, "the initial value of `{}`")
+    unknown = np.isnan(u0) if ready.algebraic else False  # computed from the algebraic equations
+    _check_finite(np.where(unknown, 0.0, u0), ready.states, "the initial value of `{}`")
     return u0
 
 

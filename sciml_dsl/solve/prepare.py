@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, MissingValueError, UnknownNameError, suggest
+from ..errors import InputError, MissingValueError, UnknownNameError, UnsupportedError, suggest
 from ..language.ast import names
 from ..model.array_values import array_of, by_element, elements
 from ..model.expanded import initial_expressions
@@ -42,7 +42,12 @@ class Prepared:
         self.states = spec.states
         self.parameters = model.parameters
         self.observables = model.observables
-        self.integrator = Integrator(functions(model))
+        if spec.algebraic:
+            from .algebraic import AlgebraicIntegrator
+
+            self.integrator: Integrator | AlgebraicIntegrator = AlgebraicIntegrator(model)
+        else:
+            self.integrator = Integrator(functions(model))
         self.functions: NativeFunctions = self.integrator.functions
         self.event_sources = tuple(event.source for event in model.system.events)
         self.arrays = spec.arrays
@@ -52,6 +57,7 @@ class Prepared:
         self.inputs = spec.inputs
         self._rows = kept_rows(spec.inputs)
         self._spec_initial = spec.initial
+        self.algebraic = bool(spec.algebraic)
         self._initial_function = ctypes.CFUNCTYPE(
             None, ctypes.c_double, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p
         )(self.functions.initial)
@@ -63,6 +69,11 @@ class Prepared:
         """The integrator with what forward sensitivities need, compiled when first used."""
         from ..codegen.native import functions
 
+        if self.algebraic:
+            raise UnsupportedError(
+                "sensitivities through algebraic equations are not built yet",
+                hint="solve the equations for their unknowns and define these, z = ...",
+            )
         return Integrator(functions(self._model, forward=True))
 
     @cached_property
@@ -74,6 +85,20 @@ class Prepared:
 
         functions = self.functions
         return lambda t, u, p: observe(functions.observables, functions.n_observables, t, u, p)
+
+    @property
+    def refine(self) -> Callable[[Floats, Floats, Floats], Floats] | None:
+        """What moves interpolated states (T, n) onto algebraic equations, at t, with p."""
+        integrator = self.integrator
+        if isinstance(integrator, Integrator):
+            return None
+
+        def refine(t: Floats, u: Floats, p: Floats) -> Floats:
+            whole = np.zeros((len(t), integrator.family.n))
+            whole[:, : u.shape[1]] = u
+            return integrator.refine(t, whole, p)[:, : u.shape[1]]
+
+        return refine
 
     # ------------------------------------------------------------ parameters
 
@@ -247,20 +272,23 @@ class Prepared:
             raise InputError(f"u0: {values.size} numbers for {len(self.states)} states: {_list(self.states)}")
         if not math.isfinite(values.sum()):
             for name, number in zip(self.states, values, strict=True):
-                _number(number, f"{name}(0)")
+                if not (self.algebraic and math.isnan(number)):  # NaN: to be computed
+                    _number(number, f"{name}(0)")
         return values
 
     def initial(self, p: Floats, t0: float) -> tuple[Floats, Floats]:
         """The model's own initial values (n,), NaN where it has none, and their derivatives (n, n_params)."""
-        n, count = len(self.states), len(self.parameters)
+        n, count, shown = self.functions.n, len(self.parameters), len(self.states)
         out = np.empty(n + n * count)
         u = np.zeros(n)
         self._initial_function(t0, u.ctypes.data, p.ctypes.data, out.ctypes.data)
-        return out[:n], out[n:].reshape(n, count)
+        return out[:shown], out[n:].reshape(n, count)[:shown]
 
     def _from_model(self, p: Floats, t0: float, given: Iterable[int]) -> Floats:
         values = self.initial(p, t0)[0].copy()
         if not math.isfinite(values.sum()):
+            if self.algebraic:  # what is missing is computed from the algebraic equations
+                given = (*given, *self._needs_initial)
             given = set(given)
             bad = [i for i in np.flatnonzero(~np.isfinite(values)).tolist() if i not in given]
             missing = [self.states[i] for i in bad if self._spec_initial[i] is None]

@@ -73,6 +73,8 @@ class NativeFunctions:
     n_inputs: int = 0
     f_stiff: int = 0  # terms marked @stiff, the part "stiff"; the Jacobian is then that of these terms
     f_nonstiff: int = 0  # and the rest
+    mass: tuple[float, ...] = ()  # the diagonal mass matrix: 0 in algebraic rows; empty where all are 1
+    watched: int = 0  # the state unchanged: what happens where `System.watch` turns
     affect: tuple[int, ...] = ()
     affect_jac: tuple[int, ...] = ()
     events: tuple[EventInfo, ...] = ()

@@ -80,6 +80,7 @@ class Solution:
         densely: Callable[[], Trajectory] | None = None,
         seconds: float = 0.0,
         method: str = "auto",
+        refine: Callable[[Floats, Floats, Floats], Floats] | None = None,
         by_address: tuple[str, str] = ("", ""),
         positive: tuple[int, ...] = (),
         dtype: str = "float64",
@@ -105,6 +106,7 @@ class Solution:
         self._event_sources = event_sources
         self._observe = observe
         self._densely = densely
+        self._refine = refine
         self._seconds = seconds
         self._observed: Floats | None = None
 
@@ -186,6 +188,11 @@ class Solution:
             )
         if status == Status.INTERRUPTED:
             return f"interrupted at {at}"
+        if status == Status.INCONSISTENT:
+            return (
+                f"at {at} the algebraic equations have no solution, or no single one; look for an event that "
+                "contradicts them, or for the point where they stop determining their unknowns"
+            )
         if status == Status.EVENT_CHATTERING:
             return (
                 f"an event fires again and again at {at} without time passing ({self._last_event()}); "
@@ -304,6 +311,8 @@ class Solution:
         if trajectory.starts.size == 0:  # no time passed
             return np.repeat(trajectory.u_end[None, :], times.size, axis=0)
         values = evaluate(trajectory.starts, trajectory.lengths, trajectory.polys, times)
+        if self._refine is not None:
+            values = self._refine(np.ascontiguousarray(times), values, self._p)
         values[times == trajectory.t_end] = trajectory.u_end
         if self._positive:
             kept = list(self._positive)
@@ -332,7 +341,7 @@ class Solution:
             self._observed = self._observables(self.t, self.u)
         if self._densely is not None and len(self.t):
             self._interpolated(self.t[:0])
-        return {**self.__dict__, "_observe": None, "_densely": None}
+        return {**self.__dict__, "_observe": None, "_densely": None, "_refine": None}
 
     def __len__(self) -> int:
         return len(self.t)

@@ -17,6 +17,7 @@ class Status(IntEnum):
     EVENT_CHATTERING = 6  # an event fires without end within no time
     EVENT_INVALID = 7  # the time of an event is NaN or its period not positive
     INTERRUPTED = 8  # the user stopped it
+    INCONSISTENT = 9  # the algebraic equations have no solution, or no single one, where it stopped
     LOST = 99  # of an ensemble: the worker that had this trajectory gave no result
 
     @property

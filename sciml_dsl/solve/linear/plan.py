@@ -60,7 +60,8 @@ def plan_for(functions: NativeFunctions, **options: Any) -> Plan:
     more = functions.extend is not None
     known = functions.jac_values != 0 or more
     indptr, indices = (functions.jac_indptr, functions.jac_indices) if known else (None, None)
-    return plan(functions.n, indptr, indices, jvp=functions.jvp != 0 or more, **options)
+    algebraic = np.array(functions.mass) == 0.0 if functions.mass else None
+    return plan(functions.n, indptr, indices, jvp=functions.jvp != 0 or more, algebraic=algebraic, **options)
 
 
 def plan(

@@ -1,0 +1,1 @@
+"""Between graph and code: differential-algebraic systems made solvable (index reduction, state selection)."""
