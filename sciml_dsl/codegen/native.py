@@ -127,8 +127,10 @@ def compile_constraints(family: Family) -> tuple[MachineCode, int, int]:
     code = MachineCode(module.text(), loops=bool(module.networks))
     return code, code.address("constraints"), code.address("constraints_jac")
 
+
 WRITTEN_OUT = 50
 """States up to which the dense Jacobian is code of its own; above, it is filled from the sparse one's values."""
+
 
 Part = tuple[MachineCode, dict[str, object]]
 

@@ -287,11 +287,12 @@ class Prepared:
     def _from_model(self, p: Floats, t0: float, given: Iterable[int]) -> Floats:
         values = self.initial(p, t0)[0].copy()
         if not math.isfinite(values.sum()):
-            if self.algebraic:  # what is missing is computed from the algebraic equations
-                given = (*given, *self._needs_initial)
             given = set(given)
             bad = [i for i in np.flatnonzero(~np.isfinite(values)).tolist() if i not in given]
-            missing = [self.states[i] for i in bad if self._spec_initial[i] is None]
+            open_ones = [i for i in bad if self._spec_initial[i] is None]
+            if self.algebraic:  # computed from the algebraic equations
+                bad, open_ones = [i for i in bad if i not in open_ones], []
+            missing = [self.states[i] for i in open_ones]
             if missing:
                 first = missing[0]
                 raise MissingValueError(
