@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.special import ellipk
 
 import sciml_dsl as sd
 from sciml_dsl.errors import InputError
@@ -33,7 +34,7 @@ when x < 0: x = 0, v = -e*v
 """
 
 
-@pytest.mark.parametrize("method", ["auto", "tsit5", "rodas5p"])
+@pytest.mark.parametrize("method", ["auto", "tsit5", "rodas5p", "vern7", "dop853", "vern9"])
 def test_bouncing_ball_times_and_states(method: str) -> None:
     sol = sd.model(BALL).solve((0, 8), method=method, **TIGHT)
     expected = [t for t in bounce_times(10, 9.81, 0.8, 10) if t < 8]
@@ -67,6 +68,30 @@ def test_two_sided_root_fires_once_a_crossing() -> None:
     assert [t for t, _ in sol.events] == pytest.approx(expected, rel=1e-9)
     bounce = sd.model("x' = v; v' = -1; x(0) = 1; v(0) = 0\nwhen x == 0: v = -v").solve((0, 9.5), **TIGHT)
     assert [t for t, _ in bounce.events] == pytest.approx([math.sqrt(2) * k for k in (1, 3, 5)], rel=1e-9)
+
+
+@pytest.mark.parametrize("method", ["auto", "vern7", "dop853", "vern9"])
+def test_roots_are_as_exact_as_the_solution(method: str) -> None:
+    pendulum = sd.model("q' = p; p' = -sin(q); n' = 0; q(0) = 2; p(0) = 0; n(0) = 0\nwhen q == 0: n += 1")
+    sol = pendulum.solve((0, 60), method=method, rtol=1e-13, atol=1e-14)
+    quarter = ellipk(math.sin(1.0) ** 2)  # of the period, from the angle 2 to 0
+    expected = [(2 * k + 1) * quarter for k in range(len(sol.events))]
+    assert len(expected) == 14 and sol["n"][-1] == 14
+    assert [t for t, _ in sol.events] == pytest.approx(expected, rel=1e-12, abs=1e-12)
+
+
+def test_events_close_together_come_in_the_order_of_time() -> None:
+    m = sd.model("""
+        x' = 1; last' = 0; x(0) = 0; last(0) = 0
+        when x > 1.0000001: last = 10*last + 2
+        when x > 1: last = 10*last + 1
+        when x > 1.0000002: last = 10*last + 3
+        at 1.0000003: last = 10*last + 4
+    """)
+    sol = m.solve((0, 2))
+    assert [k for _, k in sol.events] == [1, 0, 2, 3]
+    assert sol["last"][-1] == 1234
+    assert [t for t, _ in sol.events] == pytest.approx([1, 1.0000001, 1.0000002, 1.0000003], rel=1e-14)
 
 
 def test_fast_root_inside_a_long_step_is_found() -> None:

@@ -24,7 +24,7 @@ KIND_WHEN = 0
 KIND_AT = 1
 KIND_EVERY = 2
 
-SAMPLES = 5  # parts of a step in which sign changes are looked for
+SAMPLES = 5  # parts of a step in which sign changes are looked for; of interpolants above degree four, twice the degree
 ROUNDS = 20  # rounds of events making further events true at one time
 NOISE = 1e-10  # right after an event, a root function this small against the last step is at its root
 CLOSE = 1e-10  # root events closer than this (relative to time) count towards chattering
@@ -119,8 +119,9 @@ def first_root(
         scale[r] = abs(last[r])
     found = 2.0
     left = 0.0
-    for sample in range(1, SAMPLES + 1):
-        right = sample / SAMPLES
+    samples = SAMPLES if poly.shape[0] == 5 else 2 * (poly.shape[0] - 1)
+    for sample in range(1, samples + 1):
+        right = sample / samples
         evaluate_step(poly, right, u)
         call(roots, t + right * h, u, p, g, 0)
         crossing = False
