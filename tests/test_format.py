@@ -47,6 +47,15 @@ LAID_OUT = {
     "@ode_def Foo begin\ndx=-k*x # a\n\n# b\n   dy =!(x>1)&&y<2 ? 1 : 2\n\nend k  b=>2 c=1.5\nx(0)=1":
         "@ode_def Foo begin\n  dx = -k*x  # a\n\n  # b\n  dy = !(x > 1) && y < 2 ? 1 : 2\nend k b=>2 c=1.5\nx(0) = 1\n",
     "f=@ode_def begin dx=-x;dy=x end": "f = @ode_def begin dx = -x; dy = x end\n",
+    "u [ i ] '=D*(u[ i - 1 ]-2*u[i]+u[i+1])/h^2   for i in 2 .. N - 1":
+        "u[i]' = D*(u[i-1] - 2*u[i] + u[i+1])/h^2 for i in 2..N-1\n",
+    "w[i,j]  '=-w[i , j]\n for   i in 1..N,j in 1..N": "w[i, j]' = -w[i, j]\n    for i in 1..N, j in 1..N\n",
+    "u[i] (0)=1;du[i]/dt=-1 for i in -1..2": "u[i](0) = 1; du[i]/dt = -1 for i in -1..2\n",
+    "param k[ i ]=-1+i in[0,2]log for i in 1..3,A=[[1,2],[3,-4]],c[1 .. 3 ]=1":
+        "param k[i] = -1 + i in [0, 2] log for i in 1..3, A = [[1, 2], [3, -4]], c[1..3] = 1\n",
+    "s=sum( u[i]*2 - 1 for i in 1 .. N)-max(u[i] for i in 1..3)":
+        "s = sum(u[i]*2 - 1 for i in 1..N) - max(u[i] for i in 1..3)\n",
+    "at 5:u[3]+=1,u[i]=-2-t for i in 1..2,x=1+t": "at 5: u[3] += 1, u[i] = -2 - t for i in 1..2, x = 1 + t\n",
     "": "",
     "# only a comment": "# only a comment\n",
 }  # fmt: skip

@@ -20,6 +20,10 @@ ROOT = Path(__file__).parent.parent
 GRAMMAR = json.loads((ROOT / "grammar" / "sciml.tmLanguage.json").read_text(encoding="utf-8"))
 TEXTS = {p.stem: p.read_text(encoding="utf-8") for p in sorted((ROOT / "examples").glob("*.sciml"))}
 TEXTS |= {f"statement {i}": text for i, text in enumerate(STATEMENTS)}
+TEXTS["arrays"] = (
+    "u[i]' = D*(u[i-1] - 2*u[i] + u[i+1])/h^2 for i in 2..N-1  # rows\nθ[i, j]'' = 1 for i in 1..N, j in 1..N\n"
+    "param k[1..3] = 1 in [0, 2] log, A[i] = i log for i in 1..3\ns = sum(u[i] for i in 1..N)/prod(k[i] for i in 1..3)"
+)
 TEXTS["signs"] = (
     "input u = [(0, 1), (2, -3)] constant hold, T from temp cubic\n"
     "x'' = √(y)·2 − z^-2 ≥ 1 ? a : b\nd(x)/dt = !(a && b) || c // d  #= in #= deep =# =# + x₁⁺\n#==== banner"
@@ -58,6 +62,18 @@ def test_pygments_block_comments_and_julia():
     found = pygments("@ode_def A begin\n dx = -k*x #= one\n two =# + 1\nend k")
     assert [part for kind, part in found if kind is Keyword] == ["@ode_def", "begin", "end"]
     assert "".join(part for kind, part in found if kind is Comment.Multiline) == "#= one\n two =#"
+
+
+def test_arrays_in_colour():
+    found = pygments(TEXTS["arrays"])
+    keywords = [part for kind, part in found if kind is Keyword]
+    assert keywords == ["for", "in", "for", "in", "in", "in", "log", "log", "for", "in", "for", "in", "for", "in"]
+    assert [part for kind, part in found if kind is Name.Variable] == ["u", "'", "θ", "''"]
+    assert [part for kind, part in found if kind is Name.Builtin] == ["sum", "prod"]
+    pieces = textmate(TEXTS["arrays"])
+    assert [part for scope, part in pieces if scope.startswith("variable.other.derivative")] == ["u", "'", "θ", "''"]
+    assert [part for scope, part in pieces if scope == "keyword.control.sciml"].count("for") == 5
+    assert [part for scope, part in pieces if scope == "support.function.reduction.sciml"] == ["sum", "prod"]
 
 
 def test_entry_point_leads_to_the_lexer():

@@ -16,6 +16,7 @@ from ..language.names import INFINITY, STIFF
 from ..model.algebraic import implied
 from ..model.expanded import scalar_definitions
 from ..model.spec import Array, Block, Event, Input, ModelSpec, Network, Parameter
+from ..model.subscripts import text
 
 _LEVEL = {"or": 1, "and": 2, "+": 5, "-": 5, "*": 6, "/": 6, "^": 8}
 _CONDITIONAL, _NOT, _COMPARISON, _SUM, _PRODUCT, _SIGNED, _POWER, _ATOM = 0, 3, 4, 5, 6, 7, 8, 9
@@ -103,7 +104,7 @@ def _parts(node: Expr) -> list[str | tuple[Expr, int]]:
     if isinstance(node, Call):
         return [*_call(node)]
     if isinstance(node, Index):
-        return [f"{node.name}[", *_listed(node.subscripts), "]"]
+        return [f"{node.name}[{', '.join(map(text, node.subscripts))}]"]
     if isinstance(node, Reduce):
         return [f"{node.op}(", (node.body, _CONDITIONAL), *_ranges(node.ranges), ")"]
     if isinstance(node, Unary):
@@ -138,10 +139,11 @@ def _listed(items: tuple[Expr, ...]) -> list[str | tuple[Expr, int]]:
     return parts
 
 
-def _ranges(ranges: tuple[Bound, ...]) -> list[str | tuple[Expr, int]]:
-    parts: list[str | tuple[Expr, int]] = []
+def _ranges(ranges: tuple[Bound, ...]) -> list[str]:
+    parts: list[str] = []
     for position, bound in enumerate(ranges):
-        parts += [", " if position else " for ", f"{bound.name} in ", (bound.first, _SUM), "..", (bound.last, _SUM)]
+        first, last = text(bound.first), text(bound.last)
+        parts.append(f"{', ' if position else ' for '}{bound.name} in {first}..{last}")
     return parts
 
 
@@ -159,7 +161,7 @@ def _unsigned(node: Expr, least: int) -> tuple[Expr, int]:
 
 def _said(block: Block, name: str, end: str = "") -> str:
     """`u[i]' = ... for i in 2..N-1`"""
-    subscripts = ", ".join(map(expression, block.subscripts))
+    subscripts = ", ".join(map(text, block.subscripts))
     return f"{name}[{subscripts}]{end} = {expression(block.expr)}{_loops(block)}"
 
 

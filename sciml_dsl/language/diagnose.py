@@ -98,7 +98,7 @@ _FOREIGN = {
     "lambda": "write a function as f(a, b) = a*b",
     "import": "all functions of the language are built in; nothing is imported",
     "using": "all functions of the language are built in; nothing is imported",
-    "for": "write one equation for each state",
+    "for": "the range stands behind the equation: u[i]' = ... for i in 1..N",
     "while": "equations hold at all times; changes at moments are events: when x < 1: y += 1",
     "let": "leave `let` out: write name = expression",
     "var": "write x' = ... for a state, `param k = 1` for a parameter",
@@ -286,7 +286,7 @@ def _literal(p: _Place) -> Complaint | None:
         return Complaint(
             "a list has no meaning here",
             p.token.span,
-            "values are scalars: write one equation or parameter for each element",
+            "lists are the values of array parameters: param k = [1, 2, 3]; elements are u[i]",
         )
     if p.token.type == "_LBRACE":
         return Complaint(
@@ -297,6 +297,39 @@ def _literal(p: _Place) -> Complaint | None:
     return None
 
 
+def _array(p: _Place) -> Complaint | None:
+    """Elements, ranges and lists written as elsewhere."""
+    token, before, after = p.token, p.before, p.after
+    looping = any(t.type == "_FOR" for t in p.seen)
+    if looping and token.type == "_COLON" and p.seen[-2].type == "_IN":
+        end = f"{before.value}..{after.value}" if before is not None and after is not None else "1..N"
+        return Complaint("a range is written with two dots", token.span, f"write {end}")
+    if token.type == "_DOTS" and not looping:
+        if p.head.type == "_PARAM":
+            return Complaint("a range has no place here", token.span, "write param k[1..3] = 1")
+        name = next((t.value for t in reversed(p.seen[:-2]) if t.type in ("NAME", "PRIMED")), "u")
+        return Complaint(
+            "a range has no place here",
+            token.span,
+            f"write one equation for all elements, {name}[i]' = ... for i in 1..N, or sum({name}[i] for i in 1..N)",
+        )
+    if before is not None and before.type in ("_RSQB", "PRIME") and token.type == "_LPAR":
+        depth, start = 0, len(p.seen) - 1
+        while start > 0 and (depth != 0 or p.seen[start].type in ("_RSQB", "PRIME")):
+            depth += {"_RSQB": 1, "_LSQB": -1}.get(p.seen[start].type, 0)
+            start -= 1
+        name = p.seen[start].value
+        return Complaint(
+            "an element of an array is a value, not a function",
+            Span(before.start, token.end),
+            f"write {name}[...]*(...) for a product; initial values stand on the left, {name}[i](0) = ...",
+        )
+    if p.head.type == "_CONST" and token.type == "_LSQB":
+        name = p.statement[1].value if len(p.statement) > 1 else "k"
+        return Complaint("a constant is one number", token.span, f"write param {name} = [...] for a list of numbers")
+    return None
+
+
 _RULES: tuple[Callable[[_Place], Complaint | None], ...] = (
     _foreign_statement,
     _input,
@@ -304,6 +337,7 @@ _RULES: tuple[Callable[[_Place], Complaint | None], ...] = (
     _assignment_sign,
     _reserved_word,
     _conditional,
+    _array,
     _options,
     _missing_sign,
     _no_equation,

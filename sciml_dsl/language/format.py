@@ -22,9 +22,10 @@ from .tokens import CLOSING, OPENING, OPERAND_END, Token
 INDENT = "  "  # of the lines of an @ode_def
 CONTINUED = "    "  # of the further lines of a statement
 _TIGHT = frozenset({"TIMES", "DIVIDE", "POW", "FATARROW", "EQUALS"})
-_GLUED_AFTER = _TIGHT | {"_LPAR", "_LSQB", "_ROOT", "COEFFICIENT"}
-_GLUED_BEFORE = _TIGHT | {"_RPAR", "_RSQB", "_COMMA"}
+_GLUED_AFTER = _TIGHT | {"_LPAR", "_LSQB", "_ROOT", "COEFFICIENT", "_DOTS"}
+_GLUED_BEFORE = _TIGHT | {"_RPAR", "_RSQB", "_COMMA", "_ALSO", "_DOTS", "PRIME"}
 _SIGNS = frozenset({"PLUS", "MINUS"})
+_ENDS_RANGE = frozenset({"_ALSO", "_COMMA", "_FOR", "_COLON"})
 _CLOSING_LINE = CLOSING | {"BEGIN"}  # tokens that, first in their line, stand where the statement began
 _GAP = re.compile(r"\n|;|#")
 
@@ -130,21 +131,32 @@ class _Spacing:
         self.last = ""  # type of the token before
         self.glued = False  # the token before is a sign or `!` of what follows
         self.depth = 0
+        self.loop = False  # behind `for`
         self.questions: list[int] = []  # depth of each `?` whose `:` is to come
+        self.whole: list[int] = []  # depths at which subscripts and ranges began: no blanks around + and - there
 
     def before(self, token: Token, raw: str) -> str:
         kind, last = token.type, self.last
         sign = kind in _SIGNS and last not in OPERAND_END
         ternary = kind == "_COLON" and bool(self.questions) and self.questions[-1] == self.depth
+        if self.whole and self.whole[-1] == self.depth and kind in _ENDS_RANGE:
+            self.whole.pop()
         space = self._between(last, kind, ternary)
         if kind in OPENING:
             self.depth += 1
+            if kind == "_LSQB" and last in ("NAME", "PRIMED"):
+                self.whole.append(self.depth)
         elif kind in CLOSING:
+            if self.whole and self.whole[-1] == self.depth:
+                self.whole.pop()
             self.depth -= 1
+        elif kind == "_IN" and self.loop:
+            self.whole.append(self.depth)
         elif kind == "_QUERY":
             self.questions.append(self.depth)
         elif ternary:
             self.questions.pop()
+        self.loop = self.loop or kind == "_FOR"
         self.glued = sign or raw == "!"
         self.last = kind
         return space
@@ -156,7 +168,11 @@ class _Spacing:
             return ""
         if kind == "_COLON":
             return " " if ternary else ""
-        if (kind == "_LPAR" and last in ("NAME", "PRIMED")) or (kind == "_LSQB" and last == "_RPAR"):
+        if self.whole and last != "_IN" and (kind in _SIGNS or last in _SIGNS):
+            return ""
+        if kind == "_LPAR" and (last in ("NAME", "PRIMED", "PRIME") or last == "_RSQB"):
+            return ""
+        if kind == "_LSQB" and last in ("NAME", "PRIMED", "_RPAR"):
             return ""
         return " "
 

@@ -65,7 +65,7 @@ class ParameterArray:
             raise Complaint(
                 f"`{element}` is one element, and the array has no other",
                 only.name.span or NOWHERE,
-                f"write param {self.name}[{whole_box}] for an array of that size",
+                f"write param {self.name}[{whole_box}] for an array, or give its other elements",
                 ModelError,
             )
         complete(array, ranges.constants, "value", self._twice)

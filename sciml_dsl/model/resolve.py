@@ -553,7 +553,10 @@ class _Resolver:
         if cycle is not None:
             span = self.places.get(cycle[0], NOWHERE)
             message = f"`{cycle[0]}` depends on itself: {' → '.join(cycle)}"
-            raise Complaint(message, span, f"a state with memory is written {cycle[0]}' = ...", ModelError)
+            hint = f"a state with memory is written {cycle[0]}' = ..."
+            if cycle[0] in self.scope.arrays:
+                hint = f"write it without itself, for instance {cycle[0]}[i] = sum(... for j in 1..i); {hint}"
+            raise Complaint(message, span, hint, ModelError)
 
     def check_recursion(self) -> None:
         needs = {name: sorted(calls(f.body) & self.functions.keys()) for name, f in self.functions.items()}

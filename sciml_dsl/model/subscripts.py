@@ -361,13 +361,13 @@ def text(expr: Expr) -> str:
 
     def combine(node: Expr, parts: list[tuple[str, int]]) -> tuple[str, int]:
         if isinstance(node, Num):
-            return f"{node.value:.0f}", 3
+            return f"{node.value:.0f}", 3 if node.value >= 0.0 else 1
         if isinstance(node, Name):
             return node.name, 3
         if isinstance(node, Call):
             return f"mod({parts[0][0]}, {parts[1][0]})", 3
         if isinstance(node, Unary):
-            return f"-{_in(parts[0], 2)}", 1
+            return f"-{_in(parts[0], 3)}", 1
         assert isinstance(node, Binary)
         level = 2 if node.op == "*" else 1
         return f"{_in(parts[0], level)}{node.op}{_in(parts[1], level + 1)}", level
