@@ -21,6 +21,7 @@ from .spec import Block, Range
 from .subscripts import NOWHERE, Interval, Loops, affine, box, check_integer, evaluate
 
 MAX_ELEMENTS = 2_000_000
+MAX_COMPUTED = 100_000  # elements on the left looked at one by one
 MAX_DIMENSIONS = 8
 
 Bounds = tuple[Interval, ...]
@@ -212,8 +213,14 @@ class Cover:
         """The positions of a statement's elements as `range(start, stop, step)`, in increasing steps."""
         steps = self._progressions(said)
         if steps is None:
-            for point in loops_of(said.evaluated, self.constants).points(limit=2 * MAX_ELEMENTS):
-                assert point is not None
+            for point in loops_of(said.evaluated, self.constants).points(limit=MAX_COMPUTED):
+                if point is None:
+                    raise Complaint(
+                        f"more than {MAX_COMPUTED:,} elements with subscripts that are not plain indices",
+                        said.span,
+                        f"write {self.name}[i] on the left, and compute subscripts on the right",
+                        ModelError,
+                    )
                 position = self._position([evaluate(s, self.constants, point) for s in said.subscripts])
                 yield position, position + 1, 1
             return

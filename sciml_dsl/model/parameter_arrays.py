@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import itertools
 import math
+import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from ..errors import ModelError, NameModelError
 from ..language import syntax
-from ..language.ast import Binary, Bound, Call, Expr, Name, Num, Unary, fold, names
+from ..language.ast import Binary, Bound, Call, Expr, IfElse, Name, Num, Unary, fold, names
 from ..language.complaint import Complaint
-from ..language.names import BUILTINS
+from ..language.names import BUILTINS, MATH_CONSTANTS
 from .arrays import Bounds, Gathered, Ranges, Said, check_count, complete, element_names, enclose
 from .spec import Parameter, Range
 from .subscripts import NOWHERE, affine
 from .subscripts import evaluate as whole
+
+MAX_COMPUTED = 20_000  # elements computed one by one
 
 Column = list[float]
 _PLAIN: dict[str, Callable[[float, float], float]] = {
@@ -29,6 +32,16 @@ _PLAIN: dict[str, Callable[[float, float], float]] = {
     "*": lambda a, b: a * b,
     "/": lambda a, b: a / b,
     "^": math.pow,
+}
+_COMPARE: dict[str, Callable[[float, float], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "==": operator.eq,
+    "!=": operator.ne,
+    "and": lambda a, b: bool(a and b),
+    "or": lambda a, b: bool(a or b),
 }
 
 
@@ -164,10 +177,16 @@ class ParameterArray:
                 pending.extend(reversed(item.items))
             else:
                 flat.append(item)
-        return [
-            scalar(replace(s, name=Name(label, s.name.span), default=item, subscripts=(), ranges=()))
-            for label, item in zip(labels, flat, strict=True)
-        ]
+        first: Parameter | None = None
+        found: list[Parameter] = []
+        for label, item in zip(labels, flat, strict=True):
+            value = item.value if isinstance(item, Num) and first is not None else math.nan
+            if first is not None and first.lower <= value <= first.upper and (value > 0.0 or not first.log):
+                found.append(Parameter(label, value, first.lower, first.upper, first.log))
+                continue
+            first = scalar(replace(s, name=Name(label, s.name.span), default=item, subscripts=(), ranges=()))
+            found.append(first)
+        return found
 
     def _varying(
         self,
@@ -180,13 +199,22 @@ class ParameterArray:
     ) -> list[Parameter]:
         indices = _columns(said.evaluated)
         count = len(positions)
-        if s.lower is None and s.upper is None and not s.log and s.default is not None:
-            assert not isinstance(s.default, syntax.Values)
+        assert not isinstance(s.default, syntax.Values)
+        plain = s.lower is None and s.upper is None and not s.log and s.default is not None
+        if plain and s.default is not None and not names(s.default) & (ranges.kinds.keys() - ranges.constants.keys()):
             defaults = _column(s.default, ranges.constants, indices, count)
             if defaults is not None and all(map(math.isfinite, defaults)):
                 return [Parameter(labels[at], value) for at, value in zip(positions, defaults, strict=True)]
         found: list[Parameter] = []
         for k, at in enumerate(positions):
+            if k == MAX_COMPUTED:
+                raise Complaint(
+                    f"the numbers of `{self.name}` cannot be computed for all {count:,} elements at once: some are "
+                    "not finite, or bounds differ from element to element",
+                    s.span,
+                    f"look at the ends of the range, or declare `{self.name}` without values and give them as p",
+                    ModelError,
+                )
             point = {name: column[k] for name, column in indices.items()}
             one = replace(
                 s,
@@ -274,13 +302,15 @@ def _column(expr: Expr, known: Mapping[str, float], indices: Mapping[str, Column
         if isinstance(node, Num):
             return node.value
         if isinstance(node, Name):
-            return indices[node.name] if node.name in indices else known.get(node.name)
+            return indices[node.name] if node.name in indices else known.get(node.name, MATH_CONSTANTS.get(node.name))
         operation: Callable[..., float] | None = None
         if isinstance(node, Binary):
-            operation = _PLAIN.get(node.op)
+            operation = _PLAIN.get(node.op) or _COMPARE.get(node.op)
         elif isinstance(node, Unary) and node.op == "-":
             operation = _negative
-        elif isinstance(node, Call) and node.func != "ifelse":
+        elif isinstance(node, IfElse):
+            operation = _choose
+        elif isinstance(node, Call):
             operation = BUILTINS.get(node.func, (0, None, None))[2]
         if operation is None:
             return None
@@ -298,6 +328,10 @@ def _column(expr: Expr, known: Mapping[str, float], indices: Mapping[str, Column
 
 def _negative(x: float) -> float:
     return -x
+
+
+def _choose(condition: float, a: float, b: float) -> float:
+    return a if condition else b
 
 
 def _put(expr: Expr | syntax.Values, point: Mapping[str, float]) -> Expr:

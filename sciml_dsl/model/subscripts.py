@@ -304,6 +304,7 @@ def check_inside(node: Index, bounds: tuple[Interval, ...], loops: Loops) -> Non
     if not outside:
         return
     written = f"{node.name}[{', '.join(map(text, node.subscripts))}]"
+    written = written if len(written) <= 60 else written[:57] + "..."
     shown = f"`{node.name}` has the elements {box(node.name, bounds)}"
     for point in itertools.chain(loops.corners(), loops.points()):
         if point is None:
