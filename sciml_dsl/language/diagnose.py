@@ -17,7 +17,7 @@ from .keywords import INTERPOLATIONS
 from .names import BUILTINS, RESERVED_WORDS
 from .tokens import CLOSING, OPENING, OPERAND_END, Token
 
-_OPERAND = frozenset({"NUMBER", "NAME", "PRIMED", "_LPAR", "COEFFICIENT", "_ROOT", "STIFF", "_MACRO"})
+_OPERAND = frozenset({"NUMBER", "NAME", "PRIMED", "_LPAR", "COEFFICIENT", "_ROOT", "CBRT", "STIFF", "_MACRO"})
 _KEYWORDS = {kind: word for word, kind in RESERVED_WORDS.items()}
 _EXPECTED = {
     "_EQ": "`=`",

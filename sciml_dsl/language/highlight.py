@@ -37,7 +37,7 @@ class SciMLLexer(RegexLexer):
         "root": [
             (r"#=", Comment.Multiline, "comment"),
             (r"#[^\n]*", Comment.Single),
-            (r"@ode_def(?:_bare|_all)?(?!\w)", Keyword),
+            (r"@ode_def(?:_bare|_all|_nojac|_noinvjac|_nohes|_noinvhes)?(?!\w)", Keyword),
             (r"@stiff(?!\w)", Keyword.Pseudo),
             (r"(?<![^\n;])([^\S\n]*)(model)([^\S\n]+)(" + _NAME + ")",
              bygroups(Whitespace, Keyword.Declaration, Whitespace, Name.Class)),
@@ -70,7 +70,7 @@ class SciMLLexer(RegexLexer):
              Name.Constant),
             (_NAME, Name),
             (r"(?:[0-9]+(?:\.(?!\.)[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", Number),
-            (r"\.\.|=>|->|[<>=!]=|&&|\|\||//|\*\*|[+\-*/]=|[-+*/^=<>≤≥≠·⋅×∗−√?!]", Operator),
+            (r"\.\.|=>|->|[<>=!]=|&&|\|\||//|\*\*|[+\-*/]=|[-+*/^=<>≤≥≠·⋅×∗−√∛?!]", Operator),
             (r"[()\[\]{},:;]", Punctuation),
         ],
         "comment": [

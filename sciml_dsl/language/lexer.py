@@ -10,26 +10,27 @@ here, so that a missing one is reported where it was opened.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 
 from .ast import Span
 from .complaint import Complaint
 from .keywords import mark_statement, reserved_statement
-from .names import PRIMES, RESERVED_WORDS, normalise, split_primes
+from .names import PRIMES, RESERVED_WORDS, normalise, split_dots, split_primes
 from .tokens import Token
 
 MAX_NESTING = 500
 
 _ORDER = (
     "WS COMMENT NEWLINE NUMBER PRIMED NAME PRIME _DOTS FATARROW _ARROW COMPARE AUGMENT POW PLUS MINUS TIMES DIVIDE "
-    "_EQ _COMMA _LPAR _RPAR _LSQB _RSQB _LBRACE _RBRACE SEMICOLON _COLON _QUERY _ROOT STIFF _MACRO"
+    "_EQ _COMMA _LPAR _RPAR _LSQB _RSQB _LBRACE _RBRACE SEMICOLON _COLON _QUERY _ROOT CBRT STIFF _MACRO"
 ).split()
 _CLOSES = {"_RPAR": "_LPAR", "_RSQB": "_LSQB", "_RBRACE": "_LBRACE"}
 _OPENS = frozenset(_CLOSES.values())
 _GOES_ON_AFTER = frozenset(
     "PLUS MINUS TIMES DIVIDE POW COMPARE AND OR NOT _IF _THEN _ELSE _EQ AUGMENT _COMMA _COLON _QUERY _ARROW "
-    "_DOTS FATARROW _ROOT COEFFICIENT STIFF _MACRO".split()
+    "_DOTS FATARROW _ROOT CBRT COEFFICIENT STIFF _MACRO".split()
 )
 _GOES_ON_BEFORE = frozenset(
     "PLUS MINUS TIMES DIVIDE POW COMPARE AND OR _THEN _ELSE _EQ _QUERY _LBRACE _ARROW _DOTS".split()
@@ -90,7 +91,7 @@ class _Lexer:
                 known = words.get(token.value)
                 if known is None:
                     value = token.value
-                    known = words[value] = (RESERVED_WORDS.get(value, "NAME"), normalise(value))
+                    known = words[value] = _word(value)
                 token.type, token.value = known  # the same string for every place of a name
                 if self.place == "native" and not self.line_ended and tokens and tokens[-1].type != "NUMBER":
                     tokens.append(token)
@@ -213,13 +214,16 @@ class _Lexer:
 
     def adjacent(self, number: Token, token: Token) -> None:
         """A number with something glued to it: `2x`, `2(x + y)`, `1.2.3`, `1_000`, `0x1F`."""
+        if token.type == "NUMBER" and self.text[token.start] == "ℯ":
+            number.type = "COEFFICIENT"
+            return
         if token.type == "NUMBER":
             raise Complaint(
                 f"`{number.value}{token.value}` is not a number",
                 Span(number.start, token.end),
                 "write it as 1.5 or 2e-3",
             )
-        if token.type not in ("NAME", "PRIMED", "_LPAR", "_ROOT"):
+        if token.type not in ("NAME", "PRIMED", "_LPAR", "_ROOT", "CBRT"):
             return
         whole = Span(number.start, token.end)
         if token.value.startswith("_"):
@@ -231,7 +235,9 @@ class _Lexer:
         if before is not None and self.place == "native":
             if before.type in ("PLUS", "MINUS") and len(self.tokens) > 2 and self.tokens[-3].type == "POW":
                 before = self.tokens[-3]
-            if before.type in ("DIVIDE", "POW"):
+            if before.type == "POW" and self.tokens[self.first : -2] and self.tokens[-3].value == "d":
+                pass  # d^2x/dt^2
+            elif before.type in ("DIVIDE", "POW"):
                 other = "(...)" if token.type == "_LPAR" else token.value
                 sign = before.value
                 raise Complaint(
@@ -276,6 +282,18 @@ class _Lexer:
             if char in PRIMES:
                 raise self.misplaced_prime(token)
         raise Complaint(f"the character {_shown(char)} has no meaning here", token.span, _CHARACTERS.get(char))
+
+
+def _word(text: str) -> tuple[str, str]:
+    """(type, value) of a word: Newton's dots, `ẋ` and `θ̈`, are primes, and Julia's `ℯ` is a number."""
+    value = normalise(text)
+    if not text.isascii():
+        if value == "ℯ":
+            return "NUMBER", repr(math.e)
+        base, order = split_dots(value)
+        if order:
+            return "PRIMED", base + "'" * order
+    return RESERVED_WORDS.get(text, "NAME"), value
 
 
 _CHARACTERS = {

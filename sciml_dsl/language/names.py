@@ -119,13 +119,28 @@ def normalise(name: str) -> str:
 
 def is_name(text: str) -> bool:
     """Whether `text` can be written as a plain name of the language, as it stands."""
-    return _NAME.fullmatch(text) is not None and text not in RESERVED_WORDS and normalise(text) == text
+    plain = _NAME.fullmatch(text) is not None and text not in RESERVED_WORDS and normalise(text) == text
+    return plain and (text.isascii() or (text != "ℯ" and split_dots(text)[1] == 0))
 
 
 def split_primes(name: str) -> tuple[str, int]:
     """The base name and the order of derivative: `θ''` -> ("θ", 2)."""
     base = name.rstrip("".join(PRIMES))
     return base, sum(PRIMES[c] for c in name[len(base) :])
+
+
+def split_dots(name: str) -> tuple[str, int]:
+    """Newton's notation: `ẋ` -> ("x", 1), `θ̈` -> ("θ", 2); two dots on a Latin vowel are an umlaut.
+
+    >>> split_dots("ẋ₁"), split_dots("ö")
+    (('x₁', 1), ('ö', 0))
+    """
+    parts = unicodedata.normalize("NFD", name)
+    for mark, order in (("\u0307", 1), ("\u0308", 2)):
+        at = parts.find(mark)
+        if at > 0 and parts.count(mark) == 1 and not (order == 2 and parts[at - 1] in "aeiouyAEIOUY"):
+            return unicodedata.normalize("NFC", parts[:at] + parts[at + 1 :]), order
+    return name, 0
 
 
 def is_implicit_network(name: str) -> bool:

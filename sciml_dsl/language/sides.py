@@ -8,16 +8,27 @@ left side should have been.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from ..errors import ReservedError
 from .ast import Binary, Bound, Call, Expr, Index, Name, Num, Span, Unary
 from .complaint import Complaint
+from .isolate import denominator_order, isolated, with_primes
 from .names import TIME, split_primes
 from .syntax import Algebraic, Definition, Derivative, Function, Initial, Statement, Unpacking
 
 
 def equation(targets: list[Expr], expr: Expr, ranges: tuple[Bound, ...] = ()) -> Statement:
     """The statement `targets = expr for ranges`."""
+    statement = _statement(targets, expr, ranges)
+    if isinstance(statement, Derivative) and statement.order > 1 and not statement.subscripts:
+        changed = with_primes(statement.expr, statement.name.name, statement.order)
+        if changed is not statement.expr:
+            return replace(statement, expr=changed)
+    return statement
+
+
+def _statement(targets: list[Expr], expr: Expr, ranges: tuple[Bound, ...]) -> Statement:
     left = targets[0]
     if ranges or isinstance(left, Index):
         return _elements(targets, expr, ranges)
@@ -32,6 +43,9 @@ def equation(targets: list[Expr], expr: Expr, ranges: tuple[Bound, ...] = ()) ->
         return Definition(left, expr, whole)
     if isinstance(left, Call):
         return _call(left, expr, whole)
+    moved = isolated(left, expr)
+    if moved is not None:
+        return _statement([moved[0]], moved[1], ())
     if isinstance(left, Binary) and left.op == "/":
         return _quotient(left, expr, whole, ())
     if left == Num(0.0):
@@ -126,8 +140,7 @@ def _call(left: Call, expr: Expr, whole: Span) -> Statement:
         raise Complaint("an output of a network cannot be assigned", left.span, "give it a name: p, q = U(x, y)")
     base, order = split_primes(left.func)
     if len(args) == 1 and isinstance(args[0], Name) and args[0].name == TIME:
-        write = f"{left.func} = ..." if order else f"{base} = ... (or {base}' = ... for its derivative)"
-        raise Complaint(f"`{left.func}(t)` on the left", left.span, f"leave the `(t)` out: {write}")
+        return Derivative(Name(base, left.span), order, expr, whole) if order else Definition(name, expr, whole)
     if len(args) == 1 and isinstance(args[0], Num):
         if args[0].value != 0.0:
             raise Complaint(
@@ -171,13 +184,13 @@ def _mentions_time(node: Expr) -> bool:
 
 def _quotient(left: Binary, expr: Expr, whole: Span, ranges: tuple[Bound, ...]) -> Statement:
     """`dx/dt`, `d(x)/dt`, `d²x/dt²`, `d2x/dt2`, `d^2x/dt^2`."""
-    above, below = left.left, left.right
+    above, below = _without_time(left.left), left.right
     assert left.span is not None
     if isinstance(above, Index):
         statement = _quotient(Binary("/", Name(above.name, above.span), below, left.span), expr, whole, ())
         assert isinstance(statement, Derivative)
         return Derivative(statement.name, statement.order, expr, whole, above.subscripts, ranges)
-    order = _denominator_order(below)
+    order = denominator_order(below)
     if isinstance(above, Name):
         match = re.fullmatch(r"d([²³23]?)([^\W\d].*)", above.name)
         if match is not None and order == {"": 1, "²": 2, "2": 2, "³": 3, "3": 3}[match.group(1)]:
@@ -187,29 +200,36 @@ def _quotient(left: Binary, expr: Expr, whole: Span, ranges: tuple[Bound, ...]) 
         if match is not None:
             raise Complaint("the orders above and below differ", left.span, f"write {match.group(2)}'' = ...")
     if isinstance(above, Call) and len(above.args) == 1 and above.func in ("d", "d²", "d2"):
-        inner = above.args[0]
+        inner = _without_time(above.args[0])
         if isinstance(inner, (Name, Index)) and "'" not in inner.name:
             if order == (1 if above.func == "d" else 2):
                 subscripts = inner.subscripts if isinstance(inner, Index) else ()
                 return Derivative(Name(inner.name, inner.span), order, expr, whole, subscripts, ranges)
             raise _not_dt(left, inner.name)
-        if isinstance(inner, Call) and inner.args == (Name(TIME),):
-            raise Complaint("`(t)` is not written here", left.span, f"write d({inner.func})/dt = ...")
-    if isinstance(above, Call) and above.args == (Name(TIME),) and above.func.startswith("d") and len(above.func) > 1:
-        raise Complaint("`(t)` is not written here", left.span, f"write {above.func}/dt = ...")
-    if isinstance(above, Binary) and above.op == "^" and above.left == Name("d"):
+    if isinstance(above, Binary) and above.op == "^" and above.left == Name("d"):  # d^2x/dt^2
+        power = above.right
+        if (
+            isinstance(power, Binary)
+            and isinstance(power.left, Num)
+            and power.left.value == order
+            and isinstance(power.right, Name)
+        ):
+            return Derivative(power.right, order, expr, whole)
         raise Complaint("this derivative is written with primes", left.span, "write x'' = ... or d²x/dt² = ...")
+    if above == Name("d") and isinstance(below, Call) and below.func == "dt" and len(below.args) == 1:  # d/dt(x)
+        inner = _without_time(below.args[0])
+        if isinstance(inner, Name) and "'" not in inner.name:
+            return Derivative(inner, 1, expr, whole)
     if isinstance(above, Name) and above.name == "d" and order == 1:
         raise Complaint("the derivative of what?", left.span, "write dx/dt = ...")
     raise _no_left_side(left)
 
 
-def _denominator_order(below: Expr) -> int | None:
-    if isinstance(below, Name):
-        return {"dt": 1, "dt²": 2, "dt2": 2, "dt³": 3, "dt3": 3}.get(below.name)
-    if isinstance(below, Binary) and below.op == "^" and below.left == Name("dt") and isinstance(below.right, Num):
-        return int(below.right.value)
-    return None
+def _without_time(node: Expr) -> Expr:
+    """`x` for `x(t)`."""
+    if isinstance(node, Call) and node.args == (Name(TIME),) and node.index is None and node.func != "d":
+        return Name(node.func, node.span)
+    return node
 
 
 def _not_dt(left: Binary, name: str) -> Complaint:

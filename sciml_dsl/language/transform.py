@@ -102,6 +102,9 @@ class Builder:
     def root(self, children: list[Any]) -> Expr:
         return Call("sqrt", (children[0],), None, children[0].span)
 
+    def cube_root(self, children: list[Any]) -> Expr:
+        return Call("cbrt", (children[1],), None, children[1].span)
+
     def compare(self, children: list[Any]) -> Expr:
         """`a < b`, and the chain `a < b < c` as `a < b and b < c`."""
         pairs: list[Expr] = []

@@ -475,7 +475,10 @@ class _Resolver:
         if event.kind == "when":
             condition, time, period, start, stop = self.condition(event.subject), None, None, None, None
         else:
-            subject = self.fixed(event.subject, "the time of an event")
+            written = event.subject
+            if event.kind == "at" and isinstance(written, Binary) and written.op == "==" and written.left == Name(TIME):
+                written = written.right  # at t == 5
+            subject = self.fixed(written, "the time of an event")
             condition = None
             time, period = (subject, None) if event.kind == "at" else (None, subject)
             if period is not None and self._constant(period) and not self._value(period) > 0.0:

@@ -45,6 +45,8 @@ from .subscripts import Loops, box, check_inside, check_integer, check_reduction
 
 NOWHERE = Span(0, 0)
 VALUES = ("state", "parameter", "constant", "observable", "input")
+OF_TIME = ("state", "observable", "input")
+"""What may be written with its argument, `x(t)`."""
 MAX_REDUCTIONS = 16
 
 
@@ -104,7 +106,7 @@ class Scope:
             node = node if same else rebuild(node, parts)
             if isinstance(node, Name) and node.name == "π" and "π" not in self.kinds and "π" not in local:
                 return Num(MATH_CONSTANTS["pi"], node.span) if "pi" in self.kinds else Name("pi", node.span)
-            if isinstance(node, Call) and self.kinds.get(node.func) == "input" and node.func not in local:
+            if isinstance(node, Call) and self.kinds.get(node.func) in OF_TIME and node.func not in local:
                 return Name(node.func, node.span)
             if isinstance(node, Call) and node.index == 1 and self.networks[node.func].n_out == 1:
                 return Call(node.func, node.args, None, node.span)
@@ -122,7 +124,7 @@ class Scope:
                 if node.name not in local:
                     self._check_name(node, time)
             elif isinstance(node, Call):
-                changed = changed or node.index is not None or self.kinds.get(node.func) == "input"
+                changed = changed or node.index is not None or self.kinds.get(node.func) in OF_TIME
                 self._check_call(node, local, networks)
                 if node.func == "ifelse":
                     self._check_condition(node.args[0], local)
@@ -289,7 +291,7 @@ class Scope:
             if count < least or (most is not None and count > most):
                 wanted = str(least) if most == least else f"at least {least}"
                 raise Complaint(_arity(name, wanted, count), span, None, NameModelError)
-        elif self.kinds.get(name) == "input" and name not in local and node.args == (Name(TIME),):
+        elif self.kinds.get(name) in OF_TIME and not {name, TIME} & {*local} and node.args == (Name(TIME),):
             self._no_index(node)
         elif name in local or name in self.kinds or name == TIME:
             raise self._not_a_function(node, local)
@@ -349,8 +351,6 @@ class Scope:
             )
         if kind in ("state", "observable") and len(node.args) == 1:
             arg = node.args[0]
-            if arg == Name(TIME):
-                return Complaint(f"`{name}(t)`: states are written without time", span, f"write {name}", NameModelError)
             if TIME in names(arg):
                 return Complaint(
                     f"delays such as `{name}(t - τ)` are not built yet",
