@@ -176,7 +176,8 @@ def test_where_time_begins():
         ({"sigma": {"x": "sd"}}, DataError, "no column `sd`"),
         ({"rtol": -1.0}, InputError, "rtol"),
         ({"max_steps": 0}, InputError, "max_steps"),
-        ({"method": "euler"}, UnknownNameError, "tsit5"),
+        ({"method": "eulr"}, UnknownNameError, "tsit5"),
+        ({"method": "euler"}, InputError, "tsit5"),
     ],
 )
 def test_wrong_options_say_what_to_write(options, error, words):

@@ -8,8 +8,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import InputError
 from ..solve.choice import check_method
 from ..solve.integrate import EMPTY, NO_COLUMNS, Integrator, Trajectory
+from ..solve.methods import registry
 from ..solve.problem import NativeFunctions
 from ..solve.status import Status
 
@@ -33,6 +35,8 @@ class Simulation:
         max_steps: int,
     ) -> None:
         check_method(method)
+        if method.lower() != "auto" and registry.method(method).fixed:
+            raise InputError(f'method "{method}" estimates no error, so a fit cannot trust it; use "auto" or "tsit5"')
         self._integrator = Integrator(native)
         self._method, self._rtol, self._atol, self._max_steps = method, float(rtol), float(atol), max_steps
         self.t0, self.times = float(t0), np.ascontiguousarray(times, dtype=float)

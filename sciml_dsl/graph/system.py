@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from ..model.spec import Network
-from .colouring import Colouring, colour
 from .derivatives import Sparse, gradient, jvp, sparse_jacobian, vjp
 from .graph import Graph
 
+if TYPE_CHECKING:  # checking a model must not import numpy
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from .colouring import Colouring
 
 @dataclass(frozen=True)
 class EventNodes:
@@ -111,6 +112,8 @@ class System:
     @cached_property
     def jacobian_pattern(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """(indptr, indices) of df/du in CSR, columns sorted; its values are those of `jacobian` in order."""
+        import numpy as np
+
         rows = np.array([i for i, _ in self.jacobian], np.int64)
         indptr = np.searchsorted(rows, np.arange(self.n + 1, dtype=np.int64)).astype(np.int64)
         return indptr, np.array([j for _, j in self.jacobian], np.int64)
@@ -118,6 +121,8 @@ class System:
     @cached_property
     def colouring(self) -> Colouring:
         """Colours of the states: those of one colour share no equation."""
+        from .colouring import colour
+
         return colour(*self.jacobian_pattern, self.n)
 
     def product(self) -> list[int]:
