@@ -60,8 +60,9 @@ def plan_for(functions: NativeFunctions, **options: Any) -> Plan:
     more = functions.extend is not None
     known = functions.jac_values != 0 or more
     indptr, indices = (functions.jac_indptr, functions.jac_indices) if known else (None, None)
-    algebraic = np.array(functions.mass) == 0.0 if functions.mass else None
-    return plan(functions.n, indptr, indices, jvp=functions.jvp != 0 or more, algebraic=algebraic, **options)
+    if functions.mass:
+        options.setdefault("algebraic", np.array(functions.mass) == 0.0)
+    return plan(functions.n, indptr, indices, jvp=functions.jvp != 0 or more, **options)
 
 
 def plan(
