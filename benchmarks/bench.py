@@ -42,10 +42,8 @@ from machine import describe, use_cores  # noqa: E402
     default=HERE / "results",
     help="Folder for latest.json and latest.md.",
 )
-def main(
-    names: tuple[str, ...], quick: bool, seconds: float | None, cores: int, as_json: bool, output: Path
-) -> None:
-    """Run the cases CASE (default: all of solve, gradient, spiral, robertson, startup, compile, discovery)."""
+def main(names: tuple[str, ...], quick: bool, seconds: float | None, cores: int, as_json: bool, output: Path) -> None:
+    """Run the cases CASE (default: all)."""
     effort = QUICK if quick else Effort()
     if seconds is not None:
         effort = Effort(seconds, effort.processes, effort.models, effort.discoveries)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-NAMES = ("solve", "gradient", "spiral", "robertson", "startup", "compile", "discovery")
+NAMES = ("solve", "gradient", "spiral", "robertson", "startup", "compile", "discovery", "rober", "ensemble")
 
 
 @dataclass(frozen=True)
