@@ -78,9 +78,9 @@ def test_solvable_problems_are_solved(name: str, method: str, rtol: float, count
     assert sol.success, sol.message
     assert saveat is None or np.array_equal(sol.t, saveat)
     times, values = sol.t, sol.u[:, 0]
-    if name == "dosed":  # both sides of a jump are in the output
-        values = values[times != 0.5]
-        times = times[times != 0.5]
+    if name == "dosed":  # both sides of a jump are in the output, which a rounded time may miss
+        apart = np.abs(times - 0.5) > 1e-12
+        times, values = times[apart], values[apart]
     assert np.abs(values - exact(times)).max() < 2e3 * rtol + 1e-11
 
 
