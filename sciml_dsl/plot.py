@@ -24,10 +24,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from .model.spec import Array
+
 # Okabe and Ito's eight colours, distinct also to colour-blind readers (jfly.uni-koeln.de/color, 2002), black last.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
 
 _FINE = 600  # points of a smooth curve
+_LINES = 8  # elements of an array drawn as lines
 _PANELS = 12  # states of an ensemble drawn unless names are given
 _STYLE: dict[Any, Any] = {
     "axes.spines.top": False,
@@ -47,11 +50,13 @@ def solution(sol: Any, ax: Axes | None = None, path: str | Path | None = None) -
     """Draw the states of a solution against time.
 
     States of similar size share one panel, others get their own; time is drawn
-    logarithmically where the solver's steps are spread over many decades.
+    logarithmically where the solver's steps are spread over many decades.  Arrays of
+    more than 8 elements are pictures: time by subscript, and with two dimensions the
+    last moment.
 
     Arguments:
-        sol: what `solve` gives: `t` (T,), `u` (T, n), `states` (n names) and `sol(t)`,
-            which interpolates.
+        sol: what `solve` gives: `t` (T,), `u` (T, n), `states` (n names), `arrays`, and
+            `sol(t)`, which interpolates.
         ax: axes to draw into instead of a new figure.
         path: where to write the figure as well (png, pdf or svg by its suffix).
 
@@ -72,22 +77,48 @@ def solution(sol: Any, ax: Axes | None = None, path: str | Path | None = None) -
     if logarithmic:
         t, u = t[t > 0], u[t > 0]
     names = tuple(sol.states)
-    groups = [list(range(len(names)))] if ax is not None else _by_size(u)
+    arrays = [a for a in getattr(sol, "arrays", ()) if a.kind == "state" and a.size > _LINES and ax is None]
+    pictured = {k for a in arrays for k in range(a.start, a.start + a.size)}
+    lines = [i for i in range(len(names)) if i not in pictured]
+    groups = [lines] if ax is not None else [[lines[k] for k in group] for group in _by_size(u[:, lines])]
     with _style():
         if ax is None:
-            figure = _figure((7.0, 1.2 + 2.6 * len(groups)))
-            axes = list(figure.subplots(len(groups), 1, sharex=True, squeeze=False)[:, 0])
+            count = len(groups) + len(arrays)
+            figure = _figure((7.0, 1.2 + 2.6 * count))
+            shared = not any(len(a.bounds) > 1 for a in arrays)
+            axes = list(figure.subplots(count, 1, sharex=shared, squeeze=False)[:, 0])
+            for panel, array in zip(axes[len(groups) :], arrays, strict=True):
+                _picture(panel, array, t, u[:, array.elements].reshape(-1, *array.shape))
         else:
             figure = _figure_of(ax)
             axes = [ax]
-        for panel, group in zip(axes, groups, strict=True):
+        for panel, group in zip(axes, groups, strict=False):
             for i in group:
                 panel.plot(t, u[:, i], color=_colour(i), label=names[i])
             if logarithmic:
                 panel.set_xscale("log")
             panel.legend(ncols=1 + (len(group) - 1) // 8, fontsize="small")
-        axes[-1].set_xlabel("t")
+        (axes[-1] if not arrays or shared else axes[max(len(groups) - 1, 0)]).set_xlabel("t")
         return _finish(figure, path)
+
+
+def _picture(panel: Axes, array: Array, t: NDArray[np.float64], values: NDArray[np.float64]) -> None:
+    """The elements (T, *shape) of an array in colour."""
+    first, *others = ([low - 0.5, high + 0.5] for low, high in array.bounds)
+    if not others:
+        low, high = array.bounds[0]
+        mesh = panel.pcolormesh(t, np.arange(low, high + 1), values.T, shading="nearest")
+        panel.set_ylabel("subscript")
+        panel.set_title(array.name)
+    else:
+        last = values[-1]
+        while last.ndim > 2:  # the middle of further dimensions
+            last = last[..., last.shape[-1] // 2]
+        edges = (*others[0], *first[::-1])
+        mesh = panel.imshow(last, extent=edges, aspect="auto", interpolation="nearest")
+        panel.set_title(f"{array.name} at t = {t[-1]:g}")
+        panel.grid(False)
+    panel.figure.colorbar(mesh, ax=panel)
 
 
 def ensemble(

@@ -189,6 +189,60 @@ def test_values_by_array_and_by_element():
     assert sd.model(str(changed.with_initial({"u[2]": -7}))) == changed.with_initial({"u": [1, -7, 2]})
 
 
+def test_options_take_the_names_of_arrays():
+    m = sd.model("u[i]' = -k[i]*u[i] for i in 1..3; x' = -x; u(0) = 1; x(0) = 1; param k = [1, 2, 3]")
+    sol = m.solve((0, 1), sensitivities=["k", "u"], positive=["u"], atol={"u": 1e-12}, rtol=1e-9, saveat=[1.0])
+    assert sol.sensitivity_names == ("k[1]", "k[2]", "k[3]", "u[1](0)", "u[2](0)", "u[3](0)")
+    decay = np.exp([-1.0, -2.0, -3.0])
+    np.testing.assert_allclose(sol.sensitivities[-1, :3], np.hstack([np.diag(-decay), np.diag(decay)]), atol=1e-8)
+    many = m.ensemble(u0={"u": np.arange(6.0).reshape(2, 3)}, p={"k": [0, 0, 1]}).solve((0, 1), saveat=[0, 1])
+    np.testing.assert_allclose(many["u"][:, 1, :2], [[0, 1], [3, 4]])
+    np.testing.assert_allclose(many["u"][:, 1, 2], [2 * decay[0], 5 * decay[0]], rtol=1e-5)
+    again = m.ensemble(u0=[{"u": [1, 2, 3]}, {"u": [4, 5, 6]}], p={"k": 0}).solve((0, 1), saveat=[1])
+    np.testing.assert_allclose(again["u"][:, 0], [[1, 2, 3], [4, 5, 6]])
+
+
+def test_pictures_of_arrays():
+    pytest.importorskip("matplotlib")
+    rod = heat(20).solve((0, 1)).plot()
+    (mesh,) = rod.axes[0].collections
+    assert mesh.get_array().shape[0] == 20 and rod.axes[0].get_title() == "u"
+    m = sd.model("w[i,j]' = i - j*x for i in 0..3, j in 1..3; x' = 1; w(0) = 0; x(0) = 0")
+    sheet = m.solve((0, 2)).plot()
+    assert [len(axes.lines) for axes in sheet.axes[:2]] == [1, 0]
+    np.testing.assert_allclose(sheet.axes[1].images[0].get_array(), [[2 * i - 2 * j for j in (1, 2, 3)] for i in range(4)])
+
+
+def test_fit_of_an_array_parameter():
+    m = sd.model("""
+        const N = 4
+        param D = 0.5 in [0, 5], k = [1, 0.5, 0.2, 0.1] in [0, 3]
+        u[i]' = D*(u[mod(i-2, N)+1] - 2*u[i] + u[mod(i, N)+1]) - k[i]*u[i] for i in 1..N
+        u[i](0) = i
+    """)
+    data = m.solve((0, 3), saveat=np.linspace(0, 3, 12), rtol=1e-9, atol=1e-12).to_pandas()
+    fit = m.with_parameters({"k": 1.0, "D": 1.0}).fit(data)
+    np.testing.assert_allclose([fit.p[f"k[{i}]"] for i in range(1, 5)], [1, 0.5, 0.2, 0.1], rtol=1e-4)
+    assert "param k = [" in str(fit.model) and sd.model(str(fit.model)) == fit.model
+
+
+def test_one_unknown_reaction_in_every_cell_is_discovered():
+    m = sd.model("""
+        const N = 3
+        u[i]' = 0.3*(u[mod(i-2, N)+1] - 2*u[i] + u[mod(i, N)+1]) + NN(u[i]) for i in 1..N
+        u[i](0) = 0.2*i
+    """)
+    truth = m.with_terms({"NN": "0.8*u[i] - 0.5*u[i]^2"})
+    data = truth.solve((0, 6), saveat=np.linspace(0, 6, 40)).to_pandas()
+    found = m.discover(data, seed=0)
+    u1 = sympy.Symbol("u[1]")
+    assert found.verdict == "identified"
+    coefficients = sympy.Poly(found.terms["NN"], u1).coeffs()
+    np.testing.assert_allclose([float(c) for c in coefficients], [-0.5, 0.8], rtol=1e-3)
+    assert "*u[i]^2 for i in 1..3" in str(found.model)
+    assert found.model.arrays == {"u": (3,)} and sd.model(str(found.model)) == found.model
+
+
 def test_events_on_elements_and_whole_arrays():
     m = sd.model("""
         u[i]' = 0 for i in 1..3;  x' = 1;  u(0) = 1;  x(0) = 0

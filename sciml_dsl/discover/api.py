@@ -24,7 +24,7 @@ from ..fit.train import train
 from ..fit.unknowns import find_unknowns
 from ..model.model import Model
 from . import library as libraries
-from .assemble import Assembled, Unknown, assemble, completed, with_probes, without_wrappers
+from .assemble import Assembled, Unknown, assemble, completed, of_scalars, with_probes, without_wrappers
 from .assemble import find_unknowns as find_terms
 from .library import Term
 from .regress import Array, project, propose, refit
@@ -121,7 +121,8 @@ def discover(
         raise InputError(f"max_time must be positive, got {max_time}")
     tell = progress or (lambda event: None)
     deadline = math.inf if max_time is None else perf_counter() + max_time
-    model = without_wrappers(model)
+    given = without_wrappers(model)
+    model = of_scalars(given)
     experiments = prepare(data, model, u0=u0, sigma=sigma)
     _enough(experiments)
     unknowns = find_terms(model.spec)
@@ -168,7 +169,7 @@ def discover(
     verdict = judge(best, hidden, enough=enough)
     tell({"stage": "done", "step": len(best), "total": len(best), "loss": best[0].loss, "message": verdict.word})
     samples_of = _samples(probed, learned, network.weights(theta), values, unknowns, search, best[0])
-    return _result(model, search, best, verdict, experiments, samples_of, data)
+    return _result(given, search, best, verdict, experiments, samples_of, data)
 
 
 # ---------------------------------------------------------------- stages

@@ -13,9 +13,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..language import ast
+from ..model.expanded import written_out
 from ..model.model import Model
 from ..model.spec import Definition, ModelSpec
-from ..model.terms import map_expressions, network_calls
+from ..model.terms import map_derivatives, map_expressions, network_calls
 from .library import INNER, Term, formal, substitute
 
 INNER_RANGE = 1e3
@@ -102,6 +103,11 @@ def without_wrappers(model: Model) -> Model:
 
     spec = map_expressions(spec, written_out)
     return Model(replace(spec, functions=tuple(f for f in spec.functions if f.name not in wrappers)))
+
+
+def of_scalars(model: Model) -> Model:
+    """The model with the elements of arrays as states of their own: formulas are looked for element by element."""
+    return Model(written_out(model.spec, "discovering formulas")) if model.spec.loops else model
 
 
 def find_unknowns(spec: ModelSpec) -> tuple[Unknown, ...]:
@@ -208,7 +214,7 @@ def completed(
     """
     terms = {u.name: u.written(body) for u, body in zip(unknowns, formulas, strict=True)}
     done = model.with_terms(terms)
-    done = Model(replace(done.spec, derivatives=tuple(tidy(e) for e in done.spec.derivatives)))
+    done = Model(map_derivatives(done.spec, tidy))
     known = {name: value for name, value in parameters.items() if name in model.parameters and math.isfinite(value)}
     done = done.with_parameters(known)
     return done.with_initial(dict(initial)) if initial else done

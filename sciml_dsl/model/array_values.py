@@ -62,6 +62,36 @@ def by_element(values: Mapping[Any, Any], arrays: Sequence[Array], kind: str) ->
     return found
 
 
+def columns_by_element(values: Any, arrays: Sequence[Array], kind: str) -> Any:
+    """Samples with the names of arrays replaced by those of their elements.
+
+    Arguments: `values`, a mapping of names to numbers, or a list of such mappings
+    (anything else is given back).  For an array the numbers may have its shape, the
+    shape (B, *shape), or be one number, or one for each of B trajectories.
+    """
+    import numpy as np
+
+    if isinstance(values, list) and all(isinstance(row, Mapping) for row in values):
+        return [by_element(row, arrays, kind) for row in values]
+    if not isinstance(values, Mapping):
+        return values
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        array = array_of(arrays, str(key), kind)
+        if array is None:
+            found[str(key)] = value
+            continue
+        labels = element_names(array.name, array.bounds)
+        given = np.asarray(value, dtype=np.float64)
+        if given.ndim == len(array.shape) + 1 and given.shape[1:] == array.shape:
+            found |= zip(labels, given.reshape(len(given), -1).T, strict=True)
+        elif given.ndim == 1 and given.shape != array.shape:
+            found |= dict.fromkeys(labels, given)
+        else:
+            found |= zip(labels, elements(array, value).tolist(), strict=True)
+    return found
+
+
 def of_array(array: Array, columns: Floats) -> Floats:
     """The elements of an array out of columns (..., n): (..., *shape)."""
     chosen = columns[..., array.elements]

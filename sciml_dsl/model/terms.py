@@ -283,6 +283,17 @@ def map_expressions(spec: ModelSpec, change: Callable[[Expr], Expr]) -> ModelSpe
     )
 
 
+def map_derivatives(spec: ModelSpec, change: Callable[[Expr], Expr]) -> ModelSpec:
+    """`spec` with its equations changed, those of arrays in their blocks."""
+    old = spec.derivatives
+    if not isinstance(old, Expanded):
+        return replace(spec, derivatives=tuple(change(expr) for expr in old))
+    equations = tuple(replace(block, expr=change(block.expr)) for block in old.blocks)
+    others = tuple(block for block in spec.blocks if block.kind != "derivative")
+    derivatives = old.changed(tuple(change(expr) for expr in old.given.values()), equations)
+    return replace(spec, derivatives=derivatives, blocks=(*equations, *others))
+
+
 def _refuse_cycles(spec: ModelSpec) -> None:
     bodies = {f.name: (f.args, f.body) for f in spec.functions}
     said: dict[str, list[Expr]] = {d.name: [d.expr] for d in scalar_definitions(spec)}

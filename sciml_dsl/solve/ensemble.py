@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, SciMLError, SolveError, UnknownNameError
+from ..model.array_values import columns_by_element
 from .algebraic import InconsistentError
 from .api import _ordered, _output_times, solve
 from .batch import Batch, integrate_into
@@ -85,17 +86,22 @@ class Ensemble:
             raise InputError(f"seed: expected an integer that is not negative, got {seed!r}")
         self.model = model
         ready = prepared(model)
-        known_u0 = Given() if callable(u0) else read(u0, "u0", ready.states)
-        known_p = Given() if callable(p) else read(p, "p", ready.parameters)
+        known_u0 = Given() if callable(u0) else self._read(u0, "u0", "state")
+        known_p = Given() if callable(p) else self._read(p, "p", "parameter")
         if callable(u0) or callable(p):
             drawn_u0, drawn_p = draw(u0, p, common_size(known_u0, known_p, size), int(seed))
-            known_u0 = known_u0 if drawn_u0 is None else read(drawn_u0, "the sampler of u0", ready.states)
-            known_p = known_p if drawn_p is None else read(drawn_p, "the sampler of p", ready.parameters)
+            known_u0 = known_u0 if drawn_u0 is None else self._read(drawn_u0, "the sampler of u0", "state")
+            known_p = known_p if drawn_p is None else self._read(drawn_p, "the sampler of p", "parameter")
         self._u0, self._p = known_u0, known_p
         self.size = common_size(self._u0, self._p, size)
         self.p = _parameters(ready, self._p, weights, self.size)
         for name in self._u0.columns or ():
             _place(name, ready.state_index, "state")
+
+    def _read(self, given: Any, what: str, kind: str) -> Given:
+        names = self.model.states if kind == "state" else self.model.parameters
+        arrays = self.model.spec.arrays
+        return read(columns_by_element(given, arrays, kind) if arrays else given, what, names)
 
     def __len__(self) -> int:
         return self.size

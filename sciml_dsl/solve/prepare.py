@@ -299,9 +299,9 @@ class Prepared:
                     f'no initial value for {_list(missing)}; give u0={{"{first}": ...}}, '
                     f"or write it in the model: {first}(0) = 1"
                 )
-            for i in bad:
+            if bad:
                 raise InputError(
-                    f"the initial value of `{self.states[i]}` works out as {values[i]}; check its expression"
+                    f"the initial value of `{self.states[bad[0]]}` works out as {values[bad[0]]}; check its expression"
                 )
         return values
 
@@ -313,7 +313,7 @@ class Prepared:
             return given
         values = np.full(len(self.states), default)
         for key, value in given.items():
-            values[self._state(key)] = _number(value, f"{what} of {key}")
+            values[self._places(key)] = _number(value, f"{what} of {key}")
         return values
 
     def kept_positive(self, given: bool | str | Sequence[str], start: Floats) -> tuple[int, ...]:
@@ -321,17 +321,21 @@ class Prepared:
         names = self.states if given is True else (given,) if isinstance(given, str) else given
         if not isinstance(names, Iterable):
             raise InputError(f"positive must be True or names of states, got {given!r}")
-        found = tuple(self._state(name) for name in names)
+        found = tuple(place for name in names for place in self._places(name))
         for i in found:
             if start[i] < 0.0:
                 raise InputError(f"`{self.states[i]}` is to stay positive but begins at {start[i]:g}")
         return found
 
-    def _state(self, name: Any) -> int:
+    def _places(self, name: Any) -> list[int]:
+        """The place of a state, the places of the elements of an array."""
         index = self.state_index.get(str(name))
-        if index is None:
+        if index is not None:
+            return [index]
+        array = array_of(self.arrays, str(name), "state")
+        if array is None:
             raise UnknownNameError(unknown(str(name), self.states, "state"))
-        return index
+        return list(range(array.start, array.start + array.size))
 
     # ------------------------------------------------------------ sensitivities
 
@@ -344,7 +348,8 @@ class Prepared:
         if names is True:
             wanted: tuple[str, ...] = self.parameters
         else:
-            wanted = (names,) if isinstance(names, str) else tuple(str(name) for name in names)
+            asked = (names,) if isinstance(names, str) else tuple(str(name) for name in names)
+            wanted = tuple(element for name in asked for element in self._elements(name))
         derivatives = self.initial(p, t0)[1]
         if isinstance(given, Mapping):
             fixed = [self.state_index[name] for name in by_element(given, self.arrays, "state")]
@@ -365,6 +370,17 @@ class Prepared:
                 known = (*self.parameters, *(f"{x}(0)" for x in self.states))
                 raise UnknownNameError(unknown(name, known, "parameter or initial value"))
         return wanted, s0, columns
+
+
+    def _elements(self, name: str) -> list[str]:
+        """A parameter or initial value; the name of an array stands for its elements."""
+        if name in self.parameter_index or name in self.state_index:
+            return [name]
+        array = array_of(self.arrays, name, "parameter")
+        if array is not None:
+            return list(self.parameters[array.elements])
+        array = array_of(self.arrays, name.removesuffix("(0)"), "state")
+        return [name] if array is None else [f"{state}(0)" for state in self.states[array.elements]]
 
 
 def prepared(model: Model) -> Prepared:
