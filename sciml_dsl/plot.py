@@ -107,14 +107,14 @@ def _picture(panel: Axes, array: Array, t: NDArray[np.float64], values: NDArray[
     first, *others = ([low - 0.5, high + 0.5] for low, high in array.bounds)
     if not others:
         low, high = array.bounds[0]
-        mesh = panel.pcolormesh(t, np.arange(low, high + 1), values.T, shading="nearest")
+        mesh: Any = panel.pcolormesh(t, np.arange(low, high + 1), values.T, shading="nearest")
         panel.set_ylabel("subscript")
         panel.set_title(array.name)
     else:
         last = values[-1]
         while last.ndim > 2:  # the middle of further dimensions
             last = last[..., last.shape[-1] // 2]
-        edges = (*others[0], *first[::-1])
+        edges = (others[0][0], others[0][1], first[1], first[0])
         mesh = panel.imshow(last, extent=edges, aspect="auto", interpolation="nearest")
         panel.set_title(f"{array.name} at t = {t[-1]:g}")
         panel.grid(False)

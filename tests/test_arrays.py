@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sciml_dsl as sd
+from sciml_dsl.commands import check
 
 HEAT = """
     const N = {n}
@@ -210,7 +212,8 @@ def test_pictures_of_arrays():
     m = sd.model("w[i,j]' = i - j*x for i in 0..3, j in 1..3; x' = 1; w(0) = 0; x(0) = 0")
     sheet = m.solve((0, 2)).plot()
     assert [len(axes.lines) for axes in sheet.axes[:2]] == [1, 0]
-    np.testing.assert_allclose(sheet.axes[1].images[0].get_array(), [[2 * i - 2 * j for j in (1, 2, 3)] for i in range(4)])
+    expected = [[2 * i - 2 * j for j in (1, 2, 3)] for i in range(4)]
+    np.testing.assert_allclose(sheet.axes[1].images[0].get_array(), expected)
 
 
 def test_fit_of_an_array_parameter():
@@ -277,6 +280,49 @@ def test_sympy_sees_elements():
 
 def test_dependencies_name_arrays_once():
     assert heat(50).dependencies() == {"u": ("u", "D", "h", "N"), "flux": ("u", "D", "h"), "total": ("u", "N")}
+
+
+def test_check_shows_arrays_as_boxes():
+    m = sd.model("""
+        const N = 5
+        u[i]' = -k[i]*u[i]*m[1] for i in 1..N;  w[i, j]' = 1 for i in 1..2, j in 0..1;  x' = 1
+        u[i](0) = 1 for i in 2..N;  x(0) = 0
+        y[i] = u[i] for i in 1..3
+        param k[i] = i in [0, 9] for i in 1..N, m[1..3]
+    """)
+    lines = [line.split(maxsplit=2) for line in check.text(m.spec).splitlines()]
+    assert lines[1:5] == [
+        ["states", "10", "u[1..5], w[1..2, 0..1], x"],
+        ["parameters", "8", "k[1..5] = [1, 2, 3, ...] in [0, 9], m[1..3]"],
+        ["constants", "1", "N = 5"],
+        ["observables", "3", "y[1..3]"],
+    ]
+    assert lines[5][2].endswith("no initial value in the text for u[1], w[1..2, 0..1]")
+    assert lines[6][2].endswith("no default in the text for m[1..3]")
+    told = check.summary(m.spec, Path("a.sciml"))
+    assert [s["name"] for s in told["states"] if not s["initial"]] == ["u[1]", *m.states[5:9]]
+    assert told["arrays"]["w"] == {"kind": "state", "bounds": ((1, 2), (0, 1))}
+
+
+def test_warnings_about_arrays():
+    m = sd.model("""
+        const N = 5, M = 2
+        u[i]' = u[i] - u[i] + u[i+1] - u[i+1]/(exp(u[i+1]) - 1) for i in 1..N-1
+        u[N]' = log(u[1] - 1)
+        v[i]' = sum(v[j] for j in 1..i) for i in 1..N
+        u(0) = 1; v(0) = 1; y[i] = sqrt(u[i]) for i in 1..N
+        param k[1..3] = 1, q[1..3]
+        x' = q[1];  x(0) = 0
+    """)
+    found = {(w.code, w.message.split("`")[1]) for w in m.lint()}
+    assert found == {
+        ("unused-constant", "M"), ("cancelling-terms", "u[i]"), ("removable-singularity", "u[i+1]/(exp(u[i+1]) - 1)"),
+        ("possibly-negative-log", "u[1] - 1"), ("unused-state", "v"), ("unused-state", "x"),
+        ("possibly-negative-root", "u[i]"), ("unused-parameter", "k"), ("missing-default", "q"),
+    }  # fmt: skip
+    hints = {w.code: w.hint for w in m.lint()}
+    assert hints["missing-default"].startswith("write param q[1..3] = 1")
+    assert heat(100_000).lint() == ()
 
 
 def test_what_is_too_large_to_write_out_says_so():

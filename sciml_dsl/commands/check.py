@@ -10,6 +10,7 @@ import click
 
 from ..errors import suggest
 from ..lint.warning import CODES
+from ..model.introspect import headings, without_initial
 from .console import echo_json, json_option, load_model, model_argument, number
 
 if TYPE_CHECKING:
@@ -42,14 +43,13 @@ def command(file: Path, strict: bool, ignore: tuple[str, ...], as_json: bool) ->
 
 
 def summary(spec: ModelSpec, file: Path) -> dict[str, Any]:
-    """What the model consists of, for JSON."""
+    """What the model consists of, for JSON; arrays element by element."""
+    unset = set(without_initial(spec))
     return {
         "ok": True,
         "file": str(file),
         "name": spec.name,
-        "states": [
-            {"name": name, "initial": value is not None} for name, value in zip(spec.states, spec.initial, strict=True)
-        ],
+        "states": [{"name": name, "initial": name not in unset} for name in spec.states],
         "parameters": [
             {"name": p.name, "default": p.default, "lower": p.lower, "upper": p.upper, "log": p.log}
             for p in spec.parameters
@@ -60,7 +60,8 @@ def summary(spec: ModelSpec, file: Path) -> dict[str, Any]:
              "rows": None if i.data is None else len(i.data[0])}
             for i in spec.inputs
         ],
-        "observables": [d.name for d in spec.definitions],
+        "observables": list(spec.observables),
+        "arrays": {a.name: {"kind": a.kind, "bounds": a.bounds} for a in spec.arrays},
         "functions": [f.name for f in spec.functions],
         "networks": [
             {
@@ -77,29 +78,48 @@ def text(spec: ModelSpec) -> str:
     """What the model consists of, for reading."""
     lines = [f"{spec.name}: ok"]
 
-    def add(title: str, entries: list[str]) -> None:
+    def add(title: str, entries: list[str], count: int | None = None) -> None:
         if entries:
-            lines.append(f"  {title + ' ' + str(len(entries)):<16}{', '.join(entries)}")
+            lines.append(f"  {title + ' ' + str(count or len(entries)):<16}{', '.join(entries)}")
 
-    add("states", list(spec.states))
-    add("parameters", [_parameter(p) for p in spec.parameters])
+    parameters = tuple(p.name for p in spec.parameters)
+    add("states", list(headings(spec, spec.states, "state")), len(spec.states))
+    shown = [_parameter(spec, name, k) for name, k in headings(spec, parameters, "parameter").items()]
+    add("parameters", shown, len(parameters))
     add("constants", [f"{c.name} = {number(c.value)}" for c in spec.constants])
     add("inputs", [_input(i) for i in spec.inputs])
-    add("observables", [d.name for d in spec.definitions])
+    add("observables", list(headings(spec, spec.observables, "observable")), len(spec.observables))
     add("functions", [f"{f.name}({', '.join(f.args)})" for f in spec.functions])
     add("networks", [_network(n) for n in spec.networks])
     add("events", [e.kind for e in spec.events])
-    unset = [name for name, value in zip(spec.states, spec.initial, strict=True) if value is None]
+    unset = without_initial(spec, boxes=True)
     if unset:
         lines.append(f"  note: no initial value in the text for {', '.join(unset)}")
-    open_parameters = [p.name for p in spec.parameters if p.default is None]
+    open_ones = {p.name for p in spec.parameters if p.default is None}
+    open_parameters = [
+        name for name, k in headings(spec, parameters, "parameter").items() if parameters[k] in open_ones
+    ]
     if open_parameters:
         lines.append(f"  note: no default in the text for {', '.join(open_parameters)}")
     return "\n".join(lines)
 
 
-def _parameter(p: Parameter) -> str:
-    shown = p.name if p.default is None else f"{p.name} = {number(p.default)}"
+def _parameter(spec: ModelSpec, name: str, position: int) -> str:
+    """One parameter, or an array as its first elements."""
+    p = spec.parameters[position]
+    array = next((a for a in spec.arrays if a.kind == "parameter" and a.start == position), None)
+    if array is None:
+        return _bounded(p, name if p.default is None else f"{name} = {number(p.default)}")
+    values = [q.default for q in spec.parameters[array.elements]]
+    if len(set(values)) == 1:
+        return _bounded(p, name if p.default is None else f"{name} = {number(p.default)}")
+    first = ", ".join("-" if value is None else number(value) for value in values[:3])
+    shown = f"{name} = [{first}{', ...' if len(values) > 3 else ''}]"
+    alike = all((q.lower, q.upper) == (p.lower, p.upper) for q in spec.parameters[array.elements])
+    return _bounded(p, shown) if alike else shown
+
+
+def _bounded(p: Parameter, shown: str) -> str:
     if math.isinf(p.lower) and math.isinf(p.upper):
         return shown
     return f"{shown} in [{number(p.lower)}, {number(p.upper)}]{' log' if p.log else ''}"

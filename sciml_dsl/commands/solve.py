@@ -78,7 +78,8 @@ def command(
     sol = model.solve((t0, t1), **options)
     if not sol.success and "finite" in _status(sol):
         raise NonFiniteError(sol.message)
-    columns = {"t": sol.t, **{name: sol[name] for name in (*model.states, *model.observables)}}
+    columns = {"t": sol.t, **{name: sol.u[:, k] for k, name in enumerate(model.states)}}
+    columns |= {name: sol[name] for name in model.observables}
     if output is not None:
         write_text(output, csv_text(columns))
     if plot is not None:

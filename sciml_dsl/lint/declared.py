@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from ..language import syntax
 from ..language.ast import Bound, Call, Expr, Index, Reduce, names, postorder
 from ..language.names import MATH_CONSTANTS, TIME
+from ..model.spec import Array
+from ..model.subscripts import box
 from .subject import Found, Subject
 
 _TIME_LIKE = frozenset({"time", "Time"})
@@ -73,7 +75,7 @@ def unused_states(s: Subject) -> Iterator[Found]:
                 "unused-state",
                 f"the state `{state}` is in no other equation, observable or event",
                 s.place(state),
-                f"observe it, {state}_measured = {state}, or leave its equation out",
+                f"observe it, {_observed(s, state)}, or leave its equation out",
             )
 
 
@@ -110,7 +112,7 @@ def no_default(s: Subject) -> Iterator[Found]:
                 "missing-default",
                 f"the parameter `{p.name}` has no default",
                 s.place(p.name),
-                f"write param {p.name} = 1, or give it when solving",
+                f"write param {_boxed(s, p.name)} = 1, or give it when solving",
             )
 
 
@@ -127,6 +129,26 @@ def events(s: Subject) -> Iterator[Found]:
             if first is not None and last is not None and last < first:
                 message = f"this event never fires: its times end at {last:g} and begin at {first:g}"
                 yield Found("event-never-fires", message, statement.span, "write every 24 from 0 until 240: ...")
+
+
+def _array(s: Subject, name: str) -> Array | None:
+    return next((array for array in s.original.arrays if array.name == name), None)
+
+
+def _observed(s: Subject, state: str) -> str:
+    """How a state, or an array of states, becomes an observable."""
+    array = _array(s, state)
+    if array is None:
+        return f"{state}_measured = {state}"
+    indices = "ijklmnpq"[: len(array.bounds)]
+    ranges = ", ".join(f"{i} in {low}..{high}" for i, (low, high) in zip(indices, array.bounds, strict=True))
+    element = ", ".join(indices)
+    return f"{state}_measured[{element}] = {state}[{element}] for {ranges}"
+
+
+def _boxed(s: Subject, name: str) -> str:
+    array = _array(s, name)
+    return name if array is None else box(name, array.bounds)
 
 
 def _number(expr: Expr | None, known: dict[str, float], missing: float) -> float | None:

@@ -8,9 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ..language.ast import Expr
+from ..language.ast import Expr, Span
+from .arrays import Cover, Said
 from .dependencies import calls, free_names
+from .expanded import Expanded
 from .spec import ModelSpec
+from .subscripts import box
 
 
 def dependencies(spec: ModelSpec) -> dict[str, tuple[str, ...]]:
@@ -47,6 +50,34 @@ def dependencies(spec: ModelSpec) -> dict[str, tuple[str, ...]]:
             *rows(spec.observables, "observable", "definition", lambda k: spec.definitions[k].expr),
         )
     )
+
+
+def headings(spec: ModelSpec, names: tuple[str, ...], kind: str) -> dict[str, int]:
+    """Names as a summary shows them, arrays as `u[1..100]`, and the position of each (of its first element).
+
+    Arguments: `names` of all states, parameters or observables; `kind`, "state",
+    "parameter" or "observable".
+    """
+    boxes = {array.name: box(array.name, array.bounds) for array in spec.arrays if array.kind == kind}
+    return {boxes.get(name, name): position for name, position in _collected(spec, names, kind).items()}
+
+
+def without_initial(spec: ModelSpec, boxes: bool = False) -> list[str]:
+    """The states that the text gives no initial value; with `boxes`, arrays that have none at all as `u[1..100]`."""
+    initial = spec.initial
+    if not isinstance(initial, Expanded):
+        return [name for name, expr in zip(spec.states, initial, strict=True) if expr is None]
+    found = [spec.states[k] for k, expr in initial.given.items() if expr is None]
+    for array in initial.arrays:
+        given = [block for block in initial.blocks if block.array == array.name]
+        if boxes and not given:
+            found.append(box(array.name, array.bounds))
+            continue
+        cover = Cover(array.name, array.bounds, {c.name: c.value for c in spec.constants})
+        for block in given:
+            cover.add(Said(block.subscripts, (), block.expr, Span(0, 0), block.ranges))
+        found += [cover.element(k) for k, mark in enumerate(cover.marks) if not mark]
+    return found
 
 
 def _collected(spec: ModelSpec, names: tuple[str, ...], kind: str) -> dict[str, int]:
