@@ -1,4 +1,4 @@
-"""A reader of the Julia that code targets write: straight lines, `if` and `while` blocks, expressions.
+"""A reader of the Julia that code targets write: straight lines, `if`, `while` and `for` blocks, expressions.
 
 Julia itself is seldom at hand; this evaluates a function by Julia's own
 precedence (the manual, "Operator Precedence and Associativity"), so that the
@@ -27,8 +27,9 @@ FUNCTIONS = {name: getattr(math, name) for name in (
     "abs": abs, "min": min, "max": max, "floor": lambda x: float(math.floor(x)), "ceil": lambda x: float(math.ceil(x)),
     "sign": lambda x: float(np.sign(x)), "mod": lambda a, b: a % b, "digamma": lambda x: float(mpmath.digamma(x)),
     "atan": lambda *a: math.atan2(*a) if len(a) == 2 else math.atan(*a),
-    "logabsgamma": lambda x: (math.lgamma(x), 1), "first": lambda pair: pair[0],
+    "logabsgamma": lambda x: (math.lgamma(x), 1), "first": lambda pair: pair[0], "float": float,
     "length": len, "Int": int, "div": lambda a, b: int(a) // int(b), "view": lambda a, places: a[places],
+    "fld": lambda a, b: a // b, "clamp": lambda x, a, b: min(max(x, a), b),
 }  # fmt: skip
 CONSTANTS = {"Inf": math.inf, "NaN": math.nan, "true": True, "false": False}
 
@@ -166,10 +167,35 @@ class _Expression:
                 return lambda env: _own(env, token, [a(env) for a in arguments])
             return lambda env: FUNCTIONS[token](*(a(env) for a in arguments))
         if self.take("["):
-            index = self.choice()
-            assert self.take("]")
-            return lambda env: env[token][int(index(env)) - 1]
+            inside = []
+            while not self.take("]"):
+                inside.append(self.choice())
+                self.take(",")
+            return lambda env: _element(env[token], [_position(i(env)) for i in inside])
         return lambda env: CONSTANTS[token] if token in CONSTANTS else env[token]
+
+
+def _parts(text):
+    """What commas outside of parentheses separate."""
+    found, depth = [""], 0
+    for char in text:
+        depth += (char == "(") - (char == ")")
+        if char == "," and not depth:
+            found.append("")
+        else:
+            found[-1] += char
+    return found
+
+
+def _position(index):
+    assert index == int(index) and index >= 1, "Julia counts from 1"
+    return int(index) - 1
+
+
+def _element(array, places):
+    for place in places:
+        array = array[place]
+    return array
 
 
 def _try(value):
@@ -185,7 +211,9 @@ def call(source: str, name: str, shape, **arguments) -> np.ndarray:
     lines = source[start:].split("\n")[1:]
     env = {**arguments, "out": np.full(shape, 99.0), "": source}
     for data, numbers in re.findall(r"^const (\w+) = Float64\[([^\]]*)\]", source, re.MULTILINE):
-        env[data] = [float(x) for x in numbers.replace("Inf", "inf").split(",") if x.strip()]
+        if "..." not in numbers:
+            env[data] = [float(x) for x in numbers.replace("Inf", "inf").split(",") if x.strip()]
+    env["lines"] = lines
     end = _block(lines, 0, env, True)
     assert lines[end] == "end"
     return env["out"]
@@ -196,7 +224,12 @@ class _Return(Exception):
 
 
 def _own(env, name, arguments):
-    """A function of the file itself that returns a value."""
+    """A function of the file itself that returns a value, or one made inside the function that runs."""
+    if name in env:
+        try:
+            _block(env["lines"], env[name], env, True)
+        except _Return as result:
+            return result.args[0]
     found = re.search(rf"^function {re.escape(name)}\((.*)\)\n", env[""], re.MULTILINE)
     inner = {**dict(zip(found[1].split(", "), arguments, strict=True)), "": env[""]}
     try:
@@ -212,7 +245,21 @@ def _block(lines, at, env, run):
         line = lines[at].strip()
         if line in ("end", "else") or line.startswith("elseif "):
             return at
-        if line.startswith("if "):
+        if line.startswith("for "):
+            name, first, last = re.fullmatch(r"for (\w+) in (.+?):(.+)", line).groups()
+            start = at + 1
+            ends = [int(_Expression(code).whole()(env)) for code in (first, last)] if run else [1, 0]
+            at = _block(lines, start, env, False)
+            for k in range(ends[0], ends[1] + 1):
+                env[name] = float(k)
+                _block(lines, start, env, True)
+        elif line.endswith(" = () -> begin"):
+            start, name = at + 1, line.split()[0]
+            at = _block(lines, start, env, False)
+
+            if run:
+                env[name] = start
+        elif line.startswith("if "):
             done = not run
             while lines[at].strip() != "end":
                 word, _, cond = lines[at].strip().partition(" ")
@@ -228,8 +275,10 @@ def _block(lines, at, env, run):
             raise _Return(_Expression(line[len("return ") :]).whole()(env))
         elif run and line.startswith("fill!(out, "):
             env["out"][...] = _Expression(line[len("fill!(out, ") : -1]).whole()(env)
+        elif run and line.startswith("temp = zeros("):
+            env["temp"] = np.zeros(int(re.search(r", (\d+)\)$", line)[1]))
         elif run and line != "return nothing":
-            target, sign, code = re.split(r" (\+?=) ", line, maxsplit=1)
+            target, sign, code = re.fullmatch(r"(.+?) (=|\+=) (.+)", line).groups()
             if ", " in target and "[" not in target:  # a, b = x, y
                 given = iter(_Expression(f"({code})").several(env))
                 env.update((name, next(given)) for name in target.split(", "))
@@ -237,10 +286,10 @@ def _block(lines, at, env, run):
                 continue
             value = _Expression(code).whole()(env)
             value = value if isinstance(value, (int, list, np.ndarray)) else float(value)
-            value = env[target] + value if sign == "+=" else value
-            place = re.fullmatch(r"out\[([\d, ]+)\]", target)
+            place = re.fullmatch(r"(\w+)\[(.+)\]", target)
             if place:
-                env["out"][tuple(int(i) - 1 for i in place[1].split(","))] = value
+                seat = tuple(_position(_Expression(i).whole()(env)) for i in _parts(place[2]))
+                env[place[1]][seat] = value + (env[place[1]][seat] if sign == "+=" else 0.0)
             else:
-                env[target] = value
+                env[target] = value if sign == "=" else env[target] + value
         at += 1

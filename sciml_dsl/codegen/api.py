@@ -79,8 +79,8 @@ def rhs(model: Model, target: str = "numba") -> Callable[..., Any]:
     """
     _check(target, CALLABLES)
     if target == "native":
-        return _native(model, "f", (model.system.n,))
-    module = load(code(model, target), model.system.name)
+        return _native(model, "f", (len(model.states),))
+    module = load(code(model, target), model.spec.name)
     if target == "torch":
         return _torch_module(model, module)
     function: Callable[..., Any] = module.f
@@ -93,13 +93,24 @@ def jac(model: Model, target: str = "numba", *, sparse: bool = False) -> Callabl
     Gives (n, n), for "numpy" and "torch" behind the batch axes, for "python" a
     list of rows.  For "torch" `p` may be left out: the model's defaults.  With `sparse` it is a
     `scipy.sparse.csr_array`; "torch" has none (its file has `jacobian_values`).
+
+    Raises `InputError` for the dense native Jacobian of a model with arrays that is too large
+    to have one.
+
+    Example
+    -------
+    >>> import sciml_dsl as sd
+    >>> m = sd.model("x' = -k*x; y' = x; param k = 2; x(0) = 1; y(0) = 0")
+    >>> jac(m, "native", sparse=True)(0.0, [1.0, 0.0], [2.0]).toarray().tolist()
+    [[-2.0, 0.0], [1.0, 0.0]]
     """
     _check(target, CALLABLES)
     if sparse:
         return _sparse(model, target)
     if target == "native":
-        return _native(model, "jac", (model.system.n, model.system.n))
-    module = load(code(model, target), model.system.name)
+        n = len(model.states)
+        return _native(model, "jac", (n, n))
+    module = load(code(model, target), model.spec.name)
     if target == "torch":
         own: Callable[..., Any] = _torch_module(model, module).jacobian
         return own
@@ -117,6 +128,8 @@ def _sparse(model: Model, target: str) -> Callable[..., Any]:
             "the sparse Jacobian is not a torch tensor",
             hint='use jac("native", sparse=True), or `jacobian_values` of m.code("torch")',
         )
+    if model.spec.as_loops:
+        return _sparse_loops(model, target)
     system = model.system
     indptr, indices = system.jacobian_pattern
     shape = (system.n, system.n)
@@ -132,6 +145,24 @@ def _sparse(model: Model, target: str) -> Callable[..., Any]:
         return csr_array((np.asarray(by_columns(t, u, *p))[order], indices, indptr), shape=shape)
 
     return call
+
+
+def _sparse_loops(model: Model, target: str) -> Callable[..., Any]:
+    """As `_sparse`, for a model with arrays, whose files give values, rows and columns."""
+    from scipy.sparse import coo_array, csr_array
+
+    shape = (len(model.states),) * 2
+    if target == "native":
+        from .native import functions
+
+        compiled = functions(model, sparse=True)
+        indptr, indices = compiled.jac_indptr, compiled.jac_indices
+        assert indptr is not None and indices is not None
+        values = _callable(model, compiled.jac_values, compiled, (indices.size,))
+        return lambda t, u, p: csr_array((values(t, u, p), indices, indptr), shape=shape)
+    module = load(code(model, target), model.spec.name)
+    places = (module.jacobian_rows(), module.jacobian_columns())
+    return lambda t, u, *p: coo_array((module.jacobian_values(t, u, *p), places), shape=shape).tocsr()
 
 
 def _check(target: str, known: tuple[str, ...]) -> None:
@@ -151,8 +182,8 @@ def _torch_module(model: Model, module: Any) -> Any:
 
     made = module.MODULE()
     trained = {name for name, _ in model.spec.weights}
-    for k, network in enumerate(model.system.networks):
-        if not trained >= {net.name for net in model.system.networks}:
+    for k, network in enumerate(model.spec.networks):
+        if not trained >= {net.name for net in model.spec.networks}:
             load_weights(made.networks[k], initial_weights(network, k))
     return made
 
@@ -162,13 +193,17 @@ def _native(model: Model, name: str, shape: tuple[int, ...]) -> Callable[..., An
     from .native import functions
 
     compiled = functions(model)
+    if not getattr(compiled, name):
+        n = compiled.n
+        raise InputError(f'a dense Jacobian of {n:,} states is too large; take jac(target="native", sparse=True)')
     return _callable(model, getattr(compiled, name), compiled, shape)
 
 
 def _callable(model: Model, address: int, owner: object, shape: tuple[int, ...]) -> Callable[..., Any]:
     import numpy as np
 
-    n, n_p, n_inputs = model.system.n, model.system.n_params + model.system.n_weights, len(model.system.inputs)
+    spec = model.spec
+    n, n_p, n_inputs = len(spec.states), len(spec.parameters) + spec.n_weights, len(spec.inputs)
     own: Any = None
     if n_inputs:
         from ..model.interpolate import untail

@@ -22,6 +22,7 @@ class ArrayPrinter(Printer):
     harmless where a branch is not taken."""
 
     MASKED = False
+    weights = "w"  # the weights of all networks, with the axes that values have
 
     def leaf(self, kind: str, index: int) -> str:
         array = {"state": "u", "param": "p", "seed": "v"}[kind]
@@ -147,6 +148,8 @@ class _Writer:
             return self.printer.number(data)
         if op == "t":
             return Text("t")
+        if op == "local":
+            return data  # type: ignore[return-value]
         assert isinstance(data, int)
         self.leaves.add((op, data))
         return Text(self.names.leaves[op, data])

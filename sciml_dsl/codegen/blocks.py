@@ -94,6 +94,8 @@ class _Writer:
             return self.printer.number(data)
         if op == "t":
             return Text("t")
+        if op == "local":
+            return data  # type: ignore[return-value]
         assert isinstance(data, int)
         self.leaves.add((op, data))
         return Text(self.names.leaves[op, data])

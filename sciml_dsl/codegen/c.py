@@ -11,14 +11,18 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from ..graph.integers import Affine
 from . import c_runtime as runtime
 from . import layout
 from .blocks import write
 from .identifiers import Identifiers, ascii_identifier
+from .loop_blocks import LoopSyntax, write_loops
+from .loop_program import LoopRoutine
+from .loop_source import LoopProgram, describe_loops
 from .printer import AND, ATOM, CHOICE, MUL, NEG, OR, Printer, Text, within
 from .program import Program, Routine, describe
 
@@ -54,13 +58,13 @@ class CPrinter(Printer):
         "max": "larger",
         "digamma": "digamma",
     }
-    HELPERS: ClassVar[dict[str, str]] = runtime.HELPERS
+    HELPERS: ClassVar[dict[str, str]] = {**runtime.HELPERS, **runtime.LOOP_HELPERS}
     INFINITY, NAN = "INFINITY", "NAN"
     TRUE, FALSE = "1", "0"
     OTHERWISE = "} else {"
     CLOSE = "}"
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program | LoopProgram) -> None:
         super().__init__()
         self.program = program
 
@@ -140,21 +144,36 @@ def source(model: Model) -> str:
     True
     """
     program = prepare(model)
-    lines = [*head(program, "Compile with: cc -O3 -std=c99 -fPIC -shared model.c -lm"), "", "#include <math.h>", ""]
-    return layout.finish([*lines, *body(program, C)])
+    lines = [*head(program, "Compile with: cc -O3 -std=c99 -fPIC -shared model.c -lm"), "", "#include <math.h>"]
+    return layout.finish([*lines, *memory(program), "", *body(program, C)])
 
 
-def prepare(model: Model, reserved: Sequence[str] = ()) -> Program:
+def prepare(model: Model, reserved: Sequence[str] = ()) -> Program | LoopProgram:
     """The program of a model in identifiers of C."""
-    return describe(model, [*runtime.OWN, *reserved], Identifiers(spell=ascii_identifier, words=runtime.WORDS))
+    free = Identifiers(spell=ascii_identifier, words=runtime.WORDS)
+    if model.spec.as_loops:
+        return describe_loops(model, [*runtime.OWN, "malloc", "free", *runtime.LOOP_HELPERS, *reserved], free)
+    return describe(model, [*runtime.OWN, *reserved], free)
 
 
-def body(program: Program, dialect: Dialect) -> list[str]:
+def memory(program: Program | LoopProgram) -> list[str]:
+    """The header that temporary arrays need, if there are any."""
+    if isinstance(program, LoopProgram) and any(routine.n_temps for routine in program.routines):
+        return ["#include <stdlib.h>"]
+    return []
+
+
+def body(program: Program | LoopProgram, dialect: Dialect) -> list[str]:
     """Everything behind the includes."""
     printer = CPrinter(program)
     functions: list[str] = []
     for routine in program.routines:
-        functions += ["", *_function(program, routine, printer, dialect)]
+        if isinstance(program, LoopProgram):
+            assert isinstance(routine, LoopRoutine)
+            functions += ["", *_loop_function(program, routine, printer, dialect)]
+        else:
+            assert isinstance(routine, Routine)
+            functions += ["", *_function(program, routine, printer, dialect)]
     lines = _data(program, printer, dialect)
     parts = printer.helpers() + _networks(program)
     lines += [line for part in parts for line in ["", *_declared(part, dialect)]]
@@ -175,7 +194,7 @@ def _declared(part: str, dialect: Dialect) -> list[str]:
     return part.strip("\n").replace("PUBLIC_ ", public).replace("LOCAL", dialect.local).split("\n")
 
 
-def head(program: Program, how: str) -> list[str]:
+def head(program: Program | LoopProgram, how: str) -> list[str]:
     """The comment at the top: the layout of the arrays."""
     about = [
         "f(t, u, p, out) writes du/dt; matrices are written row by row.",
@@ -204,32 +223,37 @@ def _array(start: str, items: Iterable[str], nothing: str) -> list[str]:
     return layout.wrapped(f"{start} = ", list(items) or [nothing], ";", "{}")
 
 
-def _data(program: Program, printer: CPrinter, dialect: Dialect) -> list[str]:
+def _data(program: Program | LoopProgram, printer: CPrinter, dialect: Dialect) -> list[str]:
     system = program.system
+    loops = isinstance(program, LoopProgram)
     sizes = {
         "STATES": system.n,
         "PARAMETERS": system.n_params,
         "WEIGHTS": system.n_weights,
-        "OBSERVABLES": len(system.observables),
-        "NONZEROS": len(program.indices),
+        "OBSERVABLES": program.system.n_observables if loops else len(system.observables),  # type: ignore[union-attr]
+        "NONZEROS": program.n_values if loops else len(program.indices),  # type: ignore[union-attr]
         "EVENTS": len(system.events),
     }
     lines = ["enum {", *(f"    N_{name} = {size}," for name, size in sizes.items())]
     lines[-1] = lines[-1].rstrip(",")
     lines += ["};", ""]
     text, number, whole = (f"{dialect.data}const {kind}" for kind in ("char *const", "double", "int"))
-    for name, names in [
-        ("STATES", system.states),
-        ("PARAMETERS", system.parameters),
-        ("OBSERVABLES", system.observable_names),
-    ]:
+    if isinstance(program, LoopProgram):
+        lines += [
+            "/* Names in order; an array stands for all its elements, row by row: u[1..100] for u[1], u[2] ... */"
+        ]
+    groups = zip(("STATES", "PARAMETERS", "OBSERVABLES"), layout.labels(program), strict=True)
+    for name, names in groups:
         lines += _array(f"{text} {name}[]", map(_string, names), "0")
     lines += _array(f"{number} P0[]", layout.numbers(printer, program.whole), "0.0")
-    if program.initial is not None:
-        lines += _array(f"{number} U0[]", layout.numbers(printer, program.initial), "0.0")
-    lines += ["/* Where the numbers of jacobian_values stand: compressed sparse columns, rows and columns from 0. */"]
-    lines += _array(f"{whole} JACOBIAN_INDICES[]", map(str, program.indices), "0")
-    lines += _array(f"{whole} JACOBIAN_INDPTR[]", map(str, program.indptr), "0")
+    if isinstance(program, Program):
+        if program.initial is not None:
+            lines += _array(f"{number} U0[]", layout.numbers(printer, program.initial), "0.0")
+        lines += [
+            "/* Where the numbers of jacobian_values stand: compressed sparse columns, rows and columns from 0. */"
+        ]
+        lines += _array(f"{whole} JACOBIAN_INDICES[]", map(str, program.indices), "0")
+        lines += _array(f"{whole} JACOBIAN_INDPTR[]", map(str, program.indptr), "0")
     if system.inputs:
         lines += _array(f"{text} INPUTS[]", map(_string, system.inputs), "0")
     if system.algebraic:
@@ -259,7 +283,76 @@ def _function(program: Program, routine: Routine, printer: CPrinter, dialect: Di
     return [*lines, "}"]
 
 
-def _networks(program: Program) -> list[str]:
+class CSyntax(LoopSyntax):
+    """Loops of C."""
+
+    END = "}"
+    FLAT = True
+    LAZY = False
+    WHOLE: ClassVar[dict[str, str]] = {
+        "mod": "whole_mod({0}, {1})",
+        "div": "whole_div({0}, {1})",
+        "mul": "({0})*({1})",
+        "clamp": "whole_clamp({0}, {1}, {2})",
+    }
+
+    def loop(self, name: str, first: str, last: Affine, last_text: Callable[[Affine], str]) -> str:
+        return f"for (long {name} = {first}; {name} <= {last_text(last)}; {name}++) {{"
+
+    def number(self, code: str) -> str:
+        return f"(double)({code})" if " " in code or "*" in code else f"(double){code}"
+
+    def variable(self, name: str, code: str) -> str:
+        return f"double {name} = {code};"
+
+    def counter(self, name: str, start: int) -> str:
+        return f"long {name} = {start};"
+
+    def change(self, name: str, code: str) -> str:
+        return f"{name} = {code};"
+
+    def add(self, target: str, code: str) -> str:
+        return f"{target} += {code};"
+
+    def better(self, op: str, value: str, best: str) -> str:
+        return f"{value} {'<' if op == 'min' else '>'} {best} || {value} != {value}"
+
+    def when(self, cond: str, lines: Sequence[str]) -> list[str]:
+        return [f"if ({cond}) {{", *(f"    {line}" for line in lines), "}"]
+
+
+def _loop_function(program: LoopProgram, routine: LoopRoutine, printer: CPrinter, dialect: Dialect) -> list[str]:
+    inside = write_loops(program.system.graph, routine, printer, CSyntax(printer), program.fresh_names())
+    for name in runtime.LOOP_HELPERS:
+        if any(f"{name}(" in line for line in inside.lines):
+            printer.use(name)
+    arguments = ["const double *p"] if routine.timeless else ["double t", "const double *u", "const double *p"]
+    arguments += ["const double *v"] if routine.along else []
+    arguments = ["int *out"] if routine.positions else [*arguments, "double *out"]
+    public = f"{dialect.public} " if dialect.public else ""
+    lines = [f"/* {routine.doc} */", f"{public}void {routine.name}({', '.join(arguments)})", "{"]
+    lines += [f"    const double {program.names.leaves[k, i]} = {printer.leaf(k, i)};" for k, i in inside.leaves]
+    temps = routine.n_temps
+    if temps:
+        lines += [
+            f"    double *temp = (double *)malloc({temps}*sizeof(double));",
+            "    if (!temp) {",
+            f"        for (long i_ = 0; i_ < {routine.size}; i_++)",
+            "            out[i_] = NAN;",
+            "        return;",
+            "    }",
+        ]
+        if routine.zeroed is not None:
+            lines += [f"    for (long i_ = {routine.zeroed}; i_ < {temps}; i_++)", "        temp[i_] = 0.0;"]
+    if routine.fill is not None:
+        fill = printer.number(routine.fill).code
+        lines += [f"    for (long i_ = 0; i_ < {routine.size}; i_++)", f"        out[i_] = {fill};"]
+    lines += layout.indented(inside.lines)
+    lines += ["    free(temp);"] if temps else []
+    return [*lines, "}"]
+
+
+def _networks(program: Program | LoopProgram) -> list[str]:
     system = program.system
     used = {net.activation for net in system.networks}
     parts = [text for name, text in runtime.ACTIVATIONS.items() if name in used]

@@ -286,6 +286,33 @@ PUBLIC_ int inverse_jacobian(double t, const double *u, const double *p, double 
 """
 """Solutions of linear equations with the Jacobian."""
 
+LOOP_HELPERS = {
+    "whole_mod": """
+/* The remainder with the sign of b. */
+LOCAL long whole_mod(long a, long b)
+{
+    const long r = a % b;
+    return r != 0 && (r < 0) != (b < 0) ? r + b : r;
+}
+""",
+    "whole_div": """
+/* a/b rounded down. */
+LOCAL long whole_div(long a, long b)
+{
+    const long q = a/b;
+    return a % b != 0 && (a < 0) != (b < 0) ? q - 1 : q;
+}
+""",
+    "whole_clamp": """
+/* a, but at least low and at most high. */
+LOCAL long whole_clamp(long a, long low, long high)
+{
+    return a < low ? low : a > high ? high : a;
+}
+""",
+}
+"""What subscripts of arrays may need."""
+
 OWN = [*HELPERS, *(f"{name}_slopes" for name in ACTIVATIONS), "failed", "io", "columns"]
 """Names this source uses at the level of the file."""
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from . import layout
-from .c import Dialect, body, head, prepare
+from .c import Dialect, body, head, memory, prepare
 from .c_runtime import WORDS
 from .identifiers import Identifiers, ascii_identifier
 
@@ -34,8 +34,8 @@ def source(model: Model) -> str:
     >>> "__device__ inline void f(" in source(sd.model("model M\\n x' = -k*x; x(0) = 1; param k = 2"))
     True
     """
-    name = Identifiers(spell=ascii_identifier, words=WORDS).claim(model.system.name)
+    name = Identifiers(spell=ascii_identifier, words=WORDS).claim(model.spec.name)
     program = prepare(model)
     lines = head(program, f"Include it in a .cu file; the functions stand in the namespace {name}.")
-    lines += ["", "#pragma once", "", "#include <math.h>", "", f"namespace {name} {{", ""]
+    lines += ["", "#pragma once", "", "#include <math.h>", *memory(program), "", f"namespace {name} {{", ""]
     return layout.finish([*lines, *body(program, CUDA), "", f"}}  // namespace {name}"])

@@ -11,13 +11,17 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
+from ..graph.integers import Affine
 from . import julia_runtime as runtime
 from . import layout
 from .blocks import write
 from .identifiers import Identifiers, identifier
+from .loop_blocks import LoopSyntax, write_loops
+from .loop_program import LoopRoutine
+from .loop_source import LoopProgram, Piece, describe_loops, runs
 from .printer import AND, ATOM, CHOICE, NEG, OR, POW, Printer, Text, within
 from .program import Program, Routine, describe
 
@@ -131,13 +135,17 @@ def source(model: Model) -> str:
     """
     printer = JuliaPrinter()
     words = {*runtime.WORDS, *(f"_{name}" for name in runtime.ACTIVATIONS), "_mlp", "_try"}
-    title = Identifiers(spell=julia_identifier, words=words).claim(
-        model.system.name[:1].upper() + model.system.name[1:]
-    )
-    program = describe(model, [title], Identifiers(spell=julia_identifier, words=words))
+    title = Identifiers(spell=julia_identifier, words=words).claim(model.spec.name[:1].upper() + model.spec.name[1:])
+    describing = describe_loops if model.spec.as_loops else describe
+    program = describing(model, [title], Identifiers(spell=julia_identifier, words=words))
     functions: list[str] = []
     for routine in program.routines:
-        functions += ["", *_function(program, routine, printer)]
+        if isinstance(program, LoopProgram):
+            assert isinstance(routine, LoopRoutine)
+            functions += ["", *_loop_function(program, routine, printer)]
+        else:
+            assert isinstance(routine, Routine)
+            functions += ["", *_function(program, routine, printer)]
     networks = _networks(program, printer)
     lines = [*_head(program, title), f"module {title}", "", "using LinearAlgebra: inv, lu!"]
     if printer.special:
@@ -146,10 +154,12 @@ def source(model: Model) -> str:
     for text in [*printer.helpers(), *networks]:
         lines += ["", *text.strip("\n").split("\n")]
     algebra = layout.with_mass(program, runtime.ALGEBRA, "W[i, i] += 1", "W[i, i] += MASS[i]")
-    return layout.finish([*lines, *functions, *_allocating(program), *algebra.split("\n"), f"end # {title}"])
+    start = ["", "const U0 = initial(P0)"] if isinstance(program, LoopProgram) and program.fixed else []
+    lines += [*functions, *_allocating(program), *start, *algebra.split("\n")]
+    return layout.finish([*lines, f"end # {title}"])
 
 
-def _head(program: Program, title: str) -> list[str]:
+def _head(program: Program | LoopProgram, title: str) -> list[str]:
     about = [
         f"ODEFunction({title}.f!; jac = {title}.jac!, tgrad = {title}.tgrad!, paramjac = {title}.paramjac!)",
         *(layout.WEIGHTS_INSIDE if program.weights is not None else []),
@@ -164,22 +174,28 @@ def _string(value: str) -> str:
     return f'"{shown}"'
 
 
-def _data(program: Program, printer: JuliaPrinter) -> list[str]:
+def _data(program: Program | LoopProgram, printer: JuliaPrinter) -> list[str]:
     system = program.system
 
     def array(name: str, kind: str, items: Sequence[str]) -> list[str]:
         return layout.wrapped(f"const {name} = {kind}", items, "", "[]")
 
-    lines = array("STATES", "String", [_string(name) for name in system.states])
-    lines += array("PARAMETERS", "String", [_string(name) for name in system.parameters])
-    lines += array("OBSERVABLES", "String", [_string(name) for name in system.observable_names])
-    lines += array("JACOBIAN_INDICES", "Int", [str(i + 1) for i in program.indices])
-    lines += array("JACOBIAN_INDPTR", "Int", [str(i + 1) for i in program.indptr])
-    if system.algebraic:
-        lines += array("MASS", "Float64", layout.mass(program))
-    lines += array("P0", "Float64", layout.numbers(printer, program.defaults))
-    if program.initial is not None:
-        lines += array("U0", "Float64", layout.numbers(printer, program.initial))
+    if isinstance(program, LoopProgram):
+        lines = layout.wrapped("const STATES = String", _names(program.states), "", "[]")
+        lines += layout.wrapped("const PARAMETERS = String", _names(program.parameters), "", "[]")
+        lines += layout.wrapped("const OBSERVABLES = String", _names(program.observables), "", "[]")
+        lines += array("P0", "Float64", _numbers(printer, program.defaults))
+    else:
+        lines = array("STATES", "String", [_string(name) for name in program.system.states])
+        lines += array("PARAMETERS", "String", [_string(name) for name in program.system.parameters])
+        lines += array("OBSERVABLES", "String", [_string(name) for name in program.system.observable_names])
+        lines += array("JACOBIAN_INDICES", "Int", [str(i + 1) for i in program.indices])
+        lines += array("JACOBIAN_INDPTR", "Int", [str(i + 1) for i in program.indptr])
+        if system.algebraic:
+            lines += array("MASS", "Float64", layout.mass(program))
+        lines += array("P0", "Float64", layout.numbers(printer, program.defaults))
+        if program.initial is not None:
+            lines += array("U0", "Float64", layout.numbers(printer, program.initial))
     if program.weights is not None:
         lines += array("WEIGHTS", "Float64", layout.numbers(printer, program.weights))
     if system.inputs:
@@ -192,6 +208,89 @@ def _data(program: Program, printer: JuliaPrinter) -> list[str]:
     return lines
 
 
+def _names(pieces: Sequence[Piece]) -> list[str]:
+    """Items of an array with the names of all elements, row by row."""
+    items = []
+    for piece in pieces:
+        if isinstance(piece, str):
+            items.append(_string(piece))
+            continue
+        letters = [f"i{k + 1}" for k in range(len(piece.bounds))]
+        loops = " ".join(f"for {k} in {first}:{last}" for k, (first, last) in zip(letters, piece.bounds, strict=True))
+        name = _string(piece.name)[:-1] + "[" + ",".join(f"$({k})" for k in letters) + ']"'
+        items.append(f"({name} {loops})...")
+    return items
+
+
+def _numbers(printer: JuliaPrinter, values: Sequence[float]) -> list[str]:
+    """Numbers to their last bit, long runs in short."""
+    items: list[str] = []
+    for value, count in runs(values):
+        code = printer.number(value).code
+        items += [f"fill({code}, {count})..."] if count > 8 else [code] * count
+    return items
+
+
+class JuliaSyntax(LoopSyntax):
+    """Loops of Julia, whose positions begin at 1."""
+
+    END = "end"
+    BASE = 1
+    WHOLE: ClassVar[dict[str, str]] = {
+        "mod": "mod({0}, {1})",
+        "div": "fld({0}, {1})",
+        "mul": "({0})*({1})",
+        "clamp": "clamp({0}, {1}, {2})",
+    }
+
+    def loop(self, name: str, first: str, last: Affine, last_text: Callable[[Affine], str]) -> str:
+        return f"for {name} in {first}:{last_text(last)}"
+
+    def place(self, codes: Sequence[str]) -> str:
+        return f"out[{', '.join(codes)}]"
+
+    def better(self, op: str, value: str, best: str) -> str:
+        return f"{value} {'<' if op == 'min' else '>'} {best} || {value} != {value}"
+
+    def when(self, cond: str, lines: Sequence[str]) -> list[str]:
+        return [f"if {cond}", *(f"    {line}" for line in lines), "end"]
+
+    def function(self, name: str, lines: Sequence[str], value: str) -> list[str]:
+        return [f"{name} = () -> begin", *(f"    {line}" for line in lines), f"    return {value}", "end"]
+
+
+def _loop_function(program: LoopProgram, routine: LoopRoutine, printer: JuliaPrinter) -> list[str]:
+    inside = write_loops(program.system.graph, routine, printer, JuliaSyntax(printer), program.fresh_names())
+    arguments = "out, p" if routine.timeless else "out, v, u, p, t" if routine.along else "out, u, p, t"
+    arguments = "out" if routine.positions else arguments
+    doc = routine.doc.replace("[i, j, k]", "out[i, j, k]").replace("from 0", "from 1")
+    lines = [f'"""{doc}"""', f"function {NAMES.get(routine.name, routine.name)}!({arguments})"]
+    lines += [f"    {program.names.leaves[kind, i]} = {printer.leaf(kind, i)}" for kind, i in inside.leaves]
+    if inside.networks:
+        lines.append(_weights_line(program))
+    if inside.inputs:
+        lines.append(_tables_line(program))
+    if routine.n_temps:
+        kind = "eltype(p)" if routine.timeless else "promote_type(eltype(u), eltype(p))"
+        lines.append(f"    temp = zeros(float({kind}), {routine.n_temps})")
+    if routine.fill is not None:
+        lines.append(f"    fill!(out, {printer.number(routine.fill).code})")
+    return [*lines, *layout.indented(inside.lines), "    return nothing", "end"]
+
+
+def _weights_line(program: Program | LoopProgram) -> str:
+    n = program.system.n_params
+    tail = f"view(p, {n + 1}:length(p))"
+    return f"    w = {tail}" if program.weights is None else f"    w = length(p) > {n} ? {tail} : WEIGHTS"
+
+
+def _tables_line(program: Program | LoopProgram) -> str:
+    n = program.system.tables_at
+    tail = f"view(p, {n + 1}:length(p))"
+    fallback = f"length(p) > {n} ? {tail} : TABLES"
+    return f"    tables = {tail if program.tables is None else fallback}"
+
+
 def _function(program: Program, routine: Routine, printer: JuliaPrinter) -> list[str]:
     inside = write(program.system.graph, list(routine.entries.values()), printer, program.fresh_names())
     arguments = "out, p" if routine.timeless else "out, v, u, p, t" if routine.along else "out, u, p, t"
@@ -199,14 +298,9 @@ def _function(program: Program, routine: Routine, printer: JuliaPrinter) -> list
     lines = [f'"""{doc}"""', f"function {NAMES.get(routine.name, routine.name)}!({arguments})"]
     lines += [f"    {program.names.leaves[kind, i]} = {printer.leaf(kind, i)}" for kind, i in inside.leaves]
     if inside.networks:
-        n = program.system.n_params
-        tail = f"view(p, {n + 1}:length(p))"
-        lines.append(f"    w = {tail}" if program.weights is None else f"    w = length(p) > {n} ? {tail} : WEIGHTS")
+        lines.append(_weights_line(program))
     if inside.inputs:
-        n = program.system.tables_at
-        tail = f"view(p, {n + 1}:length(p))"
-        fallback = f"length(p) > {n} ? {tail} : TABLES"
-        lines.append(f"    tables = {tail if program.tables is None else fallback}")
+        lines.append(_tables_line(program))
     lines += layout.indented(inside.lines)
     if len(routine.entries) < math.prod(routine.shape):
         lines.append(f"    fill!(out, {printer.number(routine.fill).code})")
@@ -215,7 +309,7 @@ def _function(program: Program, routine: Routine, printer: JuliaPrinter) -> list
     return [*lines, "    return nothing", "end"]
 
 
-def _allocating(program: Program) -> list[str]:
+def _allocating(program: Program | LoopProgram) -> list[str]:
     """Forms that return new arrays, for what is not called in a loop."""
     lines = [
         "",
@@ -239,7 +333,7 @@ def _allocating(program: Program) -> list[str]:
     return lines
 
 
-def _networks(program: Program, printer: JuliaPrinter) -> list[str]:
+def _networks(program: Program | LoopProgram, printer: JuliaPrinter) -> list[str]:
     system = program.system
     if not system.networks:
         return []

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from .loop_source import LoopProgram, label, python_names, runs
 from .printer import Printer
 from .program import Program
 
@@ -44,19 +45,31 @@ def numbers(printer: Printer, values: Iterable[float]) -> list[str]:
     return [printer.number(v).code for v in values]
 
 
+def python_numbers(program: Program | LoopProgram, printer: Printer, values: Sequence[float]) -> list[str]:
+    """As `numbers`; of a model with arrays, whose parameters may be many, long runs in short."""
+    if isinstance(program, Program):
+        return numbers(printer, values)
+    items: list[str] = []
+    for value, count in runs(values):
+        code = printer.number(value).code
+        items += [f"*[{code}]*{count}"] if count > 8 else [code] * count
+    return items
+
+
 def strings(values: Iterable[str]) -> list[str]:
     return [repr(v) for v in values]
 
 
-def docstring(program: Program, about: Sequence[str]) -> list[str]:
+def docstring(program: Program | LoopProgram, about: Sequence[str]) -> list[str]:
     """The module's docstring: the model's name, the layout of its arrays, and `about`."""
     system = program.system
     kind = "differential-algebraic" if system.algebraic else "ordinary differential"
     lines = [f'"""{text(program.name)}: a system of {system.n} {kind} equations.', ""]
-    lines += _listed("u  (states)", system.states)
-    lines += _listed("p  (parameters)", system.parameters)
-    if system.observable_names:
-        lines += _listed("observables", system.observable_names)
+    states, parameters, observables = labels(program)
+    lines += _listed("u  (states)", states)
+    lines += _listed("p  (parameters)", parameters)
+    if observables:
+        lines += _listed("observables", observables)
     for net, at in zip(system.networks, system.weight_offsets, strict=True):
         widths = " -> ".join(str(width) for width in net.sizes)
         lines.append(f"network {text(net.name)}: {widths}, {net.activation}, weights p[{at}:{at + net.n_weights}]")
@@ -81,6 +94,15 @@ def docstring(program: Program, about: Sequence[str]) -> list[str]:
     return [*lines, "", *about, '"""']
 
 
+def labels(program: Program | LoopProgram) -> tuple[list[str], list[str], list[str]]:
+    """What stands in u, p and the observables, in order; arrays with their ranges."""
+    if isinstance(program, LoopProgram):
+        groups = (program.states, program.parameters, program.observables)
+        return tuple([label(piece) for piece in pieces] for pieces in groups)  # type: ignore[return-value]
+    system = program.system
+    return list(system.states), list(system.parameters), list(system.observable_names)
+
+
 def _listed(title: str, names: Sequence[str]) -> list[str]:
     lines, row = [], f"{title}: "
     for k, name in enumerate(names):
@@ -92,32 +114,38 @@ def _listed(title: str, names: Sequence[str]) -> list[str]:
     return [*lines, row.rstrip()]
 
 
-def constants(program: Program, printer: Printer) -> list[str]:
+def constants(program: Program | LoopProgram, printer: Printer) -> list[str]:
     """STATES, PARAMETERS, OBSERVABLES, the Jacobian's pattern, and what describes the events."""
     system = program.system
-    lines = wrapped("STATES = ", strings(system.states))
-    lines += wrapped("PARAMETERS = ", strings(system.parameters))
-    lines += wrapped("OBSERVABLES = ", strings(system.observable_names))
+    if isinstance(program, LoopProgram):
+        lines = wrapped("STATES = ", python_names(program.states))
+        lines += wrapped("PARAMETERS = ", python_names(program.parameters))
+        lines += wrapped("OBSERVABLES = ", python_names(program.observables))
+    else:
+        lines = wrapped("STATES = ", strings(program.system.states))
+        lines += wrapped("PARAMETERS = ", strings(program.system.parameters))
+        lines += wrapped("OBSERVABLES = ", strings(program.system.observable_names))
     if system.networks:
         lines += wrapped("NETWORKS = ", strings(net.name for net in system.networks))
     if system.inputs:
         lines += wrapped("INPUTS = ", strings(system.inputs))
-    lines += wrapped("JACOBIAN_INDICES = ", [str(i) for i in program.indices])
-    lines += wrapped("JACOBIAN_INDPTR = ", [str(i) for i in program.indptr])
-    if system.algebraic:
-        lines += wrapped("MASS = ", mass(program))
+    if isinstance(program, Program):
+        lines += wrapped("JACOBIAN_INDICES = ", [str(i) for i in program.indices])
+        lines += wrapped("JACOBIAN_INDPTR = ", [str(i) for i in program.indptr])
+        if system.algebraic:
+            lines += wrapped("MASS = ", mass(program))
     if system.events:
         lines += wrapped("EVENTS = ", strings(event.kind for event in system.events))
         lines += wrapped("TERMINAL = ", [str(event.terminate) for event in system.events])
     return lines
 
 
-def mass(program: Program) -> list[str]:
+def mass(program: Program | LoopProgram) -> list[str]:
     """The diagonal of the mass matrix: 0 in the rows of algebraic equations."""
     return ["0.0" if i in program.system.algebraic else "1.0" for i in range(program.system.n)]
 
 
-def with_mass(program: Program, code: str, identity: str, mass: str) -> str:
+def with_mass(program: Program | LoopProgram, code: str, identity: str, mass: str) -> str:
     """Linear algebra with W = I - gamma df/du, or with MASS for I where there are algebraic equations."""
     if not program.system.algebraic:
         return code
@@ -130,7 +158,7 @@ def indented(lines: Iterable[str], levels: int = 1) -> list[str]:
     return [margin + line if line else line for line in lines]
 
 
-def one_of_each(program: Program) -> list[str]:
+def one_of_each(program: Program | LoopProgram) -> list[str]:
     """`AFFECTS = (affect_0, ...)` when there are events."""
     count = len(program.system.events)
     return wrapped("AFFECTS = ", [f"affect_{k}" for k in range(count)]) if count else []

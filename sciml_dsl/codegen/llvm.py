@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from ..collector import uncollected
 from ..graph.graph import Graph
+from ..graph.loops import LoopSystem
 from ..graph.ops import CONDITIONS, INPUT
 from ..graph.system import System
 from .batches import FEWEST, is_product, plan
@@ -185,7 +186,7 @@ twist:
 class Module:
     """IR text under construction: functions, and what they need declared."""
 
-    system: System
+    system: System | LoopSystem
     functions: list[str] = field(default_factory=list)
     unary: set[str] = field(default_factory=set)
     binary: set[str] = field(default_factory=set)
@@ -193,6 +194,7 @@ class Module:
     inputs: bool = False
     calls: set[str] = field(default_factory=set)
     allocates: bool = False
+    constants: list[str] = field(default_factory=list)
     vectors: bool = field(default_factory=has_fma)
 
     def text(self) -> str:
@@ -218,6 +220,7 @@ class Module:
         if self.allocates:
             parts += ["declare noalias ptr @malloc(i64)", "declare void @free(ptr)"]
         parts.append("declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)")
+        parts += self.constants
         parts += [definitions(self.system.networks[k], k, needed) for k, needed in sorted(self.networks.items())]
         return "\n".join(parts + self.functions) + "\n"
 

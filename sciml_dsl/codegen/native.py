@@ -34,6 +34,10 @@ def functions(model: Model, *, forward: bool = False, adjoint: bool = False, spa
     `forward` adds what forward sensitivities need (`fjp`, `djp`, `affect_jac`,
     `observables_jac`), `adjoint` adds `vjp`, `sparse` adds `jac_values`, its pattern and `jvp`.
     """
+    if model.spec.as_loops:
+        from . import native_loops
+
+        return native_loops.functions(model, forward=forward, adjoint=adjoint, sparse=sparse)
     return compile_system(
         model.system,
         forward=forward,

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from . import activations, layout
 from .blocks import write
+from .loop_blocks import LoopSyntax, write_loops
+from .loop_program import LoopRoutine
+from .loop_source import LoopProgram, describe_loops
 from .printer import ATOM, Printer, Text
 from .program import Program, Routine, describe
 from .python import PythonPrinter
@@ -110,11 +113,18 @@ def source(model: Model) -> str:
     >>> import sciml_dsl as sd
     >>> text = source(sd.model("x' = -k*x; x(0) = 1; param k = 2"))
     """
-    printer = NumbaPrinter(model.system.tables_at)
-    program = describe(model, ["math", "np", "njit", "_mlp", *NumbaPrinter.HELPERS, *activations.RESERVED])
+    loops = bool(model.spec.as_loops)
+    printer = NumbaPrinter((model.loops if loops else model.system).tables_at)
+    describing = describe_loops if loops else describe
+    program = describing(model, ["math", "np", "njit", "_mlp", *NumbaPrinter.HELPERS, *activations.RESERVED])
     functions: list[str] = []
     for routine in program.routines:
-        functions += _function(program, routine, printer)
+        if isinstance(program, LoopProgram):
+            assert isinstance(routine, LoopRoutine)
+            functions += _loop_function(program, routine, printer)
+        else:
+            assert isinstance(routine, Routine)
+            functions += _function(program, routine, printer)
     lines = layout.docstring(
         program,
         [
@@ -124,8 +134,8 @@ def source(model: Model) -> str:
     )
     lines += ["", "import math", "", "import numpy as np", "from numba import njit", ""]
     lines += layout.constants(program, printer)
-    lines += layout.wrapped("P0 = np.array(", layout.numbers(printer, program.whole), ")")
-    if program.initial is not None:
+    lines += layout.wrapped("P0 = np.array(", layout.python_numbers(program, printer, program.whole), ")")
+    if isinstance(program, Program) and program.initial is not None:
         lines += layout.wrapped("U0 = np.array(", layout.numbers(printer, program.initial), ")")
     for helper in printer.helpers():
         lines += ["", "", *helper.strip("\n").split("\n")]
@@ -150,18 +160,46 @@ def _function(program: Program, routine: Routine, printer: Printer) -> list[str]
         lines.append(f"    out[:] = {printer.number(routine.fill).code}")
     for place, value in zip(routine.entries, body.values, strict=True):
         lines.append(f"    out[{', '.join(str(i) for i in place)}] = {value.code}")
+    return [*lines, *_allocating(routine, arguments)]
+
+
+def _allocating(routine: Routine | LoopRoutine, arguments: str, kind: str = "") -> list[str]:
+    """The form that returns a new array."""
     shape = routine.shape[0] if len(routine.shape) == 1 else routine.shape
     return [
-        *lines,
         "",
         "",
         NJIT,
         f"def {routine.name}({arguments}):",
         f'    """{routine.doc}"""',
-        f"    out = np.empty({shape})",
-        f"    {routine.name}_into({arguments}, out)",
+        f"    out = np.empty({shape}{kind})",
+        f"    {routine.name}_into({', '.join(filter(None, [arguments, 'out']))})",
         "    return out",
     ]
+
+
+class NumbaSyntax(LoopSyntax):
+    LAZY = False
+
+    def place(self, codes: Sequence[str]) -> str:
+        return f"out[{', '.join(codes)}]"
+
+
+def _loop_function(program: LoopProgram, routine: LoopRoutine, printer: Printer) -> list[str]:
+    body = write_loops(program.system.graph, routine, printer, NumbaSyntax(printer), program.fresh_names())
+    arguments = "p" if routine.timeless else "t, u, p, v" if routine.along else "t, u, p"
+    arguments = "" if routine.positions else arguments
+    lines = ["", "", NJIT, f"def {routine.name}_into({', '.join(filter(None, [arguments, 'out']))}):"]
+    lines.append(f'    """{routine.doc}"""')
+    if body.networks and not routine.timeless:
+        lines.append("    t = float(t)")
+    lines += layout.indented(f"{program.names.leaves[kind, i]} = {printer.leaf(kind, i)}" for kind, i in body.leaves)
+    if routine.fill is not None:
+        lines.append(f"    out[:] = {printer.number(routine.fill).code}")
+    if routine.n_temps:
+        lines.append(f"    temp = np.zeros({routine.n_temps})")
+    kind = ", np.int64" if routine.positions else ""
+    return [*lines, *layout.indented(body.lines), "    return", *_allocating(routine, arguments, kind)]
 
 
 _ALGEBRA = f'''
@@ -272,7 +310,7 @@ def _mlp(widths, activation, w, at, x, order):
 '''
 
 
-def _networks(program: Program) -> list[str]:
+def _networks(program: Program | LoopProgram) -> list[str]:
     """Activations, the perceptron, and one function for each network."""
     system = program.system
     lines: list[str] = []

@@ -14,6 +14,10 @@ from typing import TYPE_CHECKING, ClassVar
 from . import activations, layout
 from .arrays import ArrayPrinter, write
 from .blocks import Body
+from .loop_arrays import NUMPY_HELPERS, ArraySyntax, write_array_loops
+from .loop_blocks import LoopBody
+from .loop_program import LoopRoutine
+from .loop_source import LoopProgram, describe_loops
 from .printer import ATOM, NEG, POW, Printer, Text, within
 from .program import Program, Routine, describe
 
@@ -106,7 +110,7 @@ class NumpyPrinter(ArrayPrinter):
         return self._join(f"{within(a, ATOM)}**{within(b, NEG)}", POW, a, b)
 
     def network(self, name: str, k: int, inputs: Sequence[str], order: int) -> str:
-        return f"{name}(w, [{', '.join(inputs)}], {order})"
+        return f"{name}({self.weights}, [{', '.join(inputs)}], {order})"
 
 
 _ARRAYS = '''
@@ -209,10 +213,18 @@ def source(model: Model) -> str:
     """
     printer = NumpyPrinter()
     reserved = ["math", "np", "_floats", "_filled", "_mlp", *NumpyPrinter.HELPERS, *activations.RESERVED]
-    program = describe(model, reserved)
+    loops = bool(model.spec.as_loops)
+    if loops:
+        reserved += ["_turns", "_seats", "_carried", "_gathered", "_first", "_added"]
+    program = describe_loops(model, reserved) if loops else describe(model, reserved)
     functions: list[str] = []
     for routine in program.routines:
-        functions += _function(program, routine, printer)
+        if isinstance(program, LoopProgram):
+            assert isinstance(routine, LoopRoutine)
+            functions += _loop_function(program, routine, printer)
+        else:
+            assert isinstance(routine, Routine)
+            functions += _function(program, routine, printer)
     kinds = [net.activation for net in program.system.networks]
     if "gelu" in kinds:
         printer.use("_erfc")
@@ -220,7 +232,7 @@ def source(model: Model) -> str:
     lines = layout.docstring(program, [*layout.WEIGHTS_INSIDE[program.weights is None :], *about])
     lines += ["", "import math", "", "import numpy as np", "", *layout.constants(program, printer)]
     lines += data(program, printer, "np.array(")
-    for helper in [_ARRAYS, *printer.helpers()]:
+    for helper in [_ARRAYS, *([NUMPY_HELPERS] if loops else []), *printer.helpers()]:
         lines += ["", "", *helper.strip("\n").split("\n")]
     for text in [*activations.used(activations.ARRAY["numpy"], kinds), *([_MLP.strip("\n")] if kinds else [])]:
         lines += ["", "", *text.split("\n")]
@@ -229,14 +241,16 @@ def source(model: Model) -> str:
         program, _ALGEBRA, "np.eye(n, dtype=matrix.dtype)", "np.diag(MASS).astype(matrix.dtype)"
     )
     lines += ["", "", *algebra.strip("\n").replace("DEFAULT", "=P0" if program.complete else "").split("\n")]
-    affects = layout.one_of_each(program)
-    return layout.finish([*lines, *(["", "", *affects] if affects else [])])
+    last = layout.one_of_each(program)
+    if isinstance(program, LoopProgram) and program.fixed:
+        last.append("U0 = initial(P0)")
+    return layout.finish([*lines, *(["", "", *last] if last else [])])
 
 
-def data(program: Program, printer: Printer, array: str, end: str = ")") -> list[str]:
+def data(program: Program | LoopProgram, printer: Printer, array: str, end: str = ")") -> list[str]:
     """P0, U0 and WEIGHTS as arrays, as far as the model has them."""
-    lines = layout.wrapped(f"P0 = {array}", layout.numbers(printer, program.defaults), end)
-    if program.initial is not None:
+    lines = layout.wrapped(f"P0 = {array}", layout.python_numbers(program, printer, program.defaults), end)
+    if isinstance(program, Program) and program.initial is not None:
         lines += layout.wrapped(f"U0 = {array}", layout.numbers(printer, program.initial), end)
     if program.weights is not None:
         lines += layout.wrapped(f"WEIGHTS = {array}", layout.numbers(printer, program.weights), end)
@@ -245,7 +259,7 @@ def data(program: Program, printer: Printer, array: str, end: str = ")") -> list
     return lines
 
 
-def _networks(program: Program) -> list[str]:
+def _networks(program: Program | LoopProgram) -> list[str]:
     system = program.system
     lines: list[str] = []
     for name, net, at in zip(program.names.networks, system.networks, system.weight_offsets, strict=True):
@@ -283,7 +297,36 @@ def _function(program: Program, routine: Routine, printer: NumpyPrinter) -> list
     return [*lines, *layout.indented(inside), "    return out"]
 
 
-def _unpack(program: Program, body: Body, printer: Printer) -> list[str]:
+def _loop_function(program: LoopProgram, routine: LoopRoutine, printer: NumpyPrinter) -> list[str]:
+    graph = program.system.graph
+    printer.weights = "w"
+    body = write_array_loops(graph, routine, printer, ArraySyntax(), program.fresh_names())
+    default = "=P0" if program.complete else ""
+    arguments = f"p{default}" if routine.timeless else "t, u, p, v" if routine.along else f"t, u, p{default}"
+    arguments = "" if routine.positions else arguments
+    lines = ["", "", f"def {routine.name}({arguments}):", f'    """{routine.doc}"""']
+    if routine.positions:
+        lines += [f"    out = np.empty({routine.size}, dtype=np.int64)"]
+        return [*lines, *layout.indented(body.lines), "    return out"]
+    if routine.timeless:
+        lines += ["    p = _floats(p)"]
+    else:
+        lines += ["    t, u, p = np.asarray(t), _floats(u), _floats(p)"]
+        lines += ["    v = _floats(v)"] if routine.along else []
+    lines += layout.indented(_unpack(program, body, printer))
+    arrays = "p" if routine.timeless else "u, p, v, t=t" if routine.along else "u, p, t=t"
+    fill = printer.number(routine.fill or 0.0).code
+    lines += [f"    out = _filled({fill}, ({routine.size},), {arrays})"]
+    if routine.n_temps:
+        lines += [f"    temp = _filled(0.0, ({routine.n_temps},), {arrays})"]
+    inside = body.lines
+    if any(graph.op[node] == "select" for node in graph.reachable(routine.nodes)):
+        inside = ['with np.errstate(all="ignore"):', *layout.indented(inside)]
+    shaped = "out" if len(routine.shape) == 1 else f"out.reshape(out.shape[:-1] + {routine.shape})"
+    return [*lines, *layout.indented(inside), f"    return {shaped}"]
+
+
+def _unpack(program: Program | LoopProgram, body: Body | LoopBody, printer: Printer) -> list[str]:
     lines = [f"{program.names.leaves[kind, i]} = {printer.leaf(kind, i)}" for kind, i in body.leaves]
     if body.networks:
         n = program.system.n_params

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..graph.derivatives import Sparse, gradient, jvp, sparse_jacobian
+from ..graph.loops import LoopSystem
 from ..graph.system import System
 from ..model.spec import ModelSpec
 from .blocks import Names
@@ -134,7 +135,7 @@ def _constant_initial(system: System) -> tuple[float, ...] | None:
     return tuple(math.nan if node is None else float(graph.data[node]) for node in system.initial)  # type: ignore[arg-type]
 
 
-def _weights(spec: ModelSpec, system: System) -> tuple[float, ...] | None:
+def _weights(spec: ModelSpec, system: System | LoopSystem) -> tuple[float, ...] | None:
     if not system.networks:
         return None
     given = dict(spec.weights)

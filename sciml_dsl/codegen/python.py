@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from . import activations, layout
 from .blocks import Body, write
+from .loop_blocks import LoopBody, LoopSyntax, write_loops
+from .loop_program import LoopRoutine
+from .loop_source import LoopProgram, describe_loops
 from .printer import Printer, Text
 from .program import Program, Routine, describe
 
@@ -120,15 +123,21 @@ def source(model: Model) -> str:
     >>> print(source(sd.model("x' = -k*x; x(0) = 1; param k = 2")))  # doctest: +SKIP
     """
     printer = PythonPrinter()
-    program = describe(model, ["math", "matrix", "_mlp", *PythonPrinter.HELPERS, *activations.RESERVED])
+    describing = describe_loops if model.spec.as_loops else describe
+    program = describing(model, ["math", "matrix", "_mlp", *PythonPrinter.HELPERS, *activations.RESERVED])
     functions: list[str] = []
     for routine in program.routines:
-        functions += ["", "", *_function(program, routine, printer)]
+        if isinstance(program, LoopProgram):
+            assert isinstance(routine, LoopRoutine)
+            functions += ["", "", *_loop_function(program, routine, printer)]
+        else:
+            assert isinstance(routine, Routine)
+            functions += ["", "", *_function(program, routine, printer)]
     about = ["f(t, u, p) gives du/dt as a list; needs only the module math."]
     lines = layout.docstring(program, [*layout.WEIGHTS_INSIDE[program.weights is None :], *about])
     lines += ["", "import math", "", *layout.constants(program, printer)]
-    lines += layout.wrapped("P0 = ", layout.numbers(printer, program.defaults))
-    if program.initial is not None:
+    lines += layout.wrapped("P0 = ", layout.python_numbers(program, printer, program.defaults))
+    if isinstance(program, Program) and program.initial is not None:
         lines += layout.wrapped("U0 = ", layout.numbers(printer, program.initial))
     if program.weights is not None:
         lines += layout.wrapped("WEIGHTS = ", layout.numbers(printer, program.weights))
@@ -141,8 +150,10 @@ def source(model: Model) -> str:
     factor = layout.with_mass(program, _FACTOR, "float(i == j) -", "(MASS[i] if i == j else 0.0) -")
     for text in (factor, _INVERSE.replace("DEFAULT", "=P0" if program.complete else "")):
         lines += ["", "", *text.strip("\n").split("\n")]
-    affects = layout.one_of_each(program)
-    return layout.finish([*lines, *(["", "", *affects] if affects else [])])
+    last = layout.one_of_each(program)
+    if isinstance(program, LoopProgram) and program.fixed:
+        last.append("U0 = initial(P0)")
+    return layout.finish([*lines, *(["", "", *last] if last else [])])
 
 
 def _function(program: Program, routine: Routine, printer: Printer) -> list[str]:
@@ -157,7 +168,23 @@ def _function(program: Program, routine: Routine, printer: Printer) -> list[str]
     return lines + layout.indented(_result(routine, values, printer))
 
 
-def unpack(program: Program, body: Body, printer: Printer) -> list[str]:
+def _loop_function(program: LoopProgram, routine: LoopRoutine, printer: Printer) -> list[str]:
+    body = write_loops(program.system.graph, routine, printer, LoopSyntax(printer), program.fresh_names())
+    default = "=P0" if program.complete else ""
+    arguments = f"p{default}" if routine.timeless else "t, u, p, v" if routine.along else f"t, u, p{default}"
+    lines = [f"def {routine.name}({'' if routine.positions else arguments}):", f'    """{routine.doc}"""']
+    lines += layout.indented(unpack(program, body, printer))
+    fill = "0" if routine.positions else printer.number(routine.fill or 0.0).code
+    made = f"[{fill}]*{routine.shape[-1]}"
+    for count in reversed(routine.shape[:-1]):
+        made = f"[{made} for _ in range({count})]"
+    lines.append(f"    out = {made}")
+    if routine.n_temps:
+        lines.append(f"    temp = [0.0]*{routine.n_temps}")
+    return [*lines, *layout.indented(body.lines), "    return out"]
+
+
+def unpack(program: Program | LoopProgram, body: Body | LoopBody, printer: Printer) -> list[str]:
     """Local variables for the states and parameters a function reads."""
     lines = [f"{program.names.leaves[kind, i]} = {printer.leaf(kind, i)}" for kind, i in body.leaves]
     if body.networks:
@@ -289,7 +316,7 @@ def _mlp(widths, activation, w, at, x, order):
 '''
 
 
-def _networks(program: Program) -> list[str]:
+def _networks(program: Program | LoopProgram) -> list[str]:
     """Activations, the perceptron, and one function for each network."""
     system = program.system
     lines: list[str] = []

@@ -19,9 +19,23 @@ from .arrays import ArrayPrinter, write
 from .blocks import Body
 from .contexts import harmless
 from .identifiers import Identifiers
+from .loop_arrays import ArraySyntax, write_array_loops
+from .loop_blocks import ARRAYS
+from .loop_program import LoopRoutine
+from .loop_source import LoopProgram, describe_loops
 from .printer import ATOM, Text, within
 from .program import PUBLIC, Program, Routine, describe
-from .torch_runtime import ALGEBRA, ALWAYS, HELPERS, MASS_FOR_EYE, MODULES, NETWORK, SUPPORT
+from .torch_runtime import (
+    ALGEBRA,
+    ALWAYS,
+    HELPERS,
+    LOOP_HELPERS,
+    LOOP_NAMES,
+    MASS_FOR_EYE,
+    MODULES,
+    NETWORK,
+    SUPPORT,
+)
 
 if TYPE_CHECKING:
     from ..model.model import Model
@@ -107,30 +121,38 @@ def source(model: Model) -> str:
     """
     printer = TorchPrinter()
     reserved = ["math", "torch", "MODULE", "Sin", "Gaussian", "_networks", *SUPPORT, *HELPERS, *activations.RESERVED]
-    module = Identifiers([*reserved, *PUBLIC]).claim(_title(model.system.name))
-    program = describe(model, [module, *reserved])
-    functions = [_function(program, routine, printer) for routine in program.routines]
+    module = Identifiers([*reserved, *PUBLIC]).claim(_title(model.spec.name))
+    program: Program | LoopProgram
+    if model.spec.as_loops:
+        program = describe_loops(model, [module, *reserved, *LOOP_NAMES])
+        functions = [_loop_function(program, routine, printer) for routine in program.routines]
+    else:
+        program = describe(model, [module, *reserved])
+        functions = [_function(program, routine, printer) for routine in program.routines]
     about = [
         "f(t, u, p) gives du/dt for tensors whose last axis are the states (u) and parameters (p);",
         f"{module}() is the same as a torch.nn.Module with parameters of its own.",
     ]
     lines = layout.docstring(program, [*layout.WEIGHTS_INSIDE[program.weights is None :], *about])
     lines += ["", "import math", "", "import torch", "", *layout.constants(program, printer)]
-    lines += layout.wrapped("P0 = ", layout.numbers(printer, program.defaults))
-    if program.initial is not None:
+    lines += layout.wrapped("P0 = ", layout.python_numbers(program, printer, program.defaults))
+    if isinstance(program, Program) and program.initial is not None:
         lines += layout.wrapped("U0 = ", layout.numbers(printer, program.initial))
     if program.weights is not None:
         lines += layout.wrapped("WEIGHTS = ", layout.numbers(printer, program.weights))
     if program.tables is not None:
         lines += layout.wrapped("TABLES = ", layout.numbers(printer, program.tables))
-    inputs = [_tables(program)] if program.system.inputs else []
-    for helper in [*(SUPPORT[name] for name in ALWAYS), *inputs, *printer.helpers(), *_networks(program)]:
+    helpers = [SUPPORT[name] for name in ALWAYS] + ([LOOP_HELPERS] if isinstance(program, LoopProgram) else [])
+    helpers += [_tables(program)] if program.system.inputs else []
+    for helper in [*helpers, *printer.helpers(), *_networks(program)]:
         lines += ["", "", *helper.strip("\n").split("\n")]
     for function in functions:
         lines += function.lines
     lines += ["", "", *layout.with_mass(program, ALGEBRA, *MASS_FOR_EYE).strip("\n").split("\n")]
-    affects = layout.one_of_each(program)
-    lines += ["", "", *affects] if affects else []
+    last = layout.one_of_each(program)
+    if isinstance(program, LoopProgram) and program.fixed:
+        last.append("U0 = initial(torch.tensor(P0, dtype=torch.float64))")
+    lines += ["", "", *last] if last else []
     return layout.finish([*lines, *_module(program, functions, module)])
 
 
@@ -143,7 +165,7 @@ def _title(name: str) -> str:
 class _Function:
     """A routine as source; with `networks`, `_name` takes the networks and `name` reads them from p."""
 
-    routine: Routine
+    routine: Routine | LoopRoutine
     lines: list[str]
     networks: bool
 
@@ -163,17 +185,76 @@ def _function(program: Program, routine: Routine, printer: TorchPrinter) -> _Fun
     lines += layout.indented(body.lines)
     lines += layout.indented(_result(routine, body, printer))
     if body.networks:
-        lines += [
-            "",
-            "",
-            f"def {routine.name}({arguments}):",
-            f'    """{routine.doc}"""',
-            f"    return _{routine.name}({arguments}, _networks(p))",
-        ]
+        lines += _taking_networks(routine)
     return _Function(routine, lines, body.networks)
 
 
-def _arguments(routine: Routine) -> str:
+class TorchSyntax(ArraySyntax):
+    """As `ArraySyntax`; what is read from temporary arrays is copied, because they go on changing."""
+
+    CLAMP = "torch.clamp({0}, {1}, {2})"
+    REDUCE: ClassVar[dict[str, str]] = {
+        "sum": "torch.sum({0}, dim=-1)",
+        "prod": "torch.prod({0}, dim=-1)",
+        "min": "torch.amin({0}, dim=-1)",
+        "max": "torch.amax({0}, dim=-1)",
+        "argmin": "torch.argmin({0}, dim=-1)",
+        "argmax": "torch.argmax({0}, dim=-1)",
+    }
+    BACKWARD = False
+
+    def range(self, first: int, last: int) -> str:
+        return f"torch.arange({first}, {last + 1}, device=p.device)"
+
+    def number(self, code: str) -> str:
+        return f"({code}).to(p.dtype)" if " " in code else f"{code}.to(p.dtype)"
+
+    def read(self, vector: str, code: str) -> str:
+        return f"{ARRAYS[vector]}[..., {code}]" + (".clone()" if vector == "temp" else "")
+
+    def spread(self, value: str, count: int) -> str:
+        return f"{value}.expand({value}.shape[:-1] + ({count},))"
+
+
+def _loop_function(program: LoopProgram, routine: LoopRoutine, printer: TorchPrinter) -> _Function:
+    body = write_array_loops(program.system.graph, routine, printer, TorchSyntax(), program.fresh_names())
+    if routine.positions:
+        lines = ["", "", f"def {routine.name}(p=torch.zeros(0)):", f'    """{routine.doc}"""']
+        lines += [f"    out = torch.empty({routine.size}, dtype=torch.long, device=p.device)"]
+        return _Function(routine, [*lines, *layout.indented(body.lines), "    return out"], False)
+    arguments = _arguments(routine)
+    start = f"def _{routine.name}({arguments}, nets):" if body.networks else f"def {routine.name}({arguments}):"
+    lines = ["", "", start, f'    """{routine.doc}"""']
+    if not routine.timeless:
+        lines += ["    t, p = _tensors(t, u, p)"]
+    if routine.along:
+        lines += ["    v = torch.as_tensor(v, dtype=u.dtype, device=u.device)"]
+    lines += [f"    {program.names.leaves[kind, i]} = {printer.leaf(kind, i)}" for kind, i in body.leaves]
+    lines += ["    tables = _tables(p)"] if body.inputs else []
+    like = "p" if routine.timeless else "u, p, v, t=t" if routine.along else "u, p, t=t"
+    lines.append(f"    out = _filled({printer.number(routine.fill or 0.0).code}, {routine.size}, {like})")
+    if routine.n_temps:
+        lines.append(f"    temp = _filled(0.0, {routine.n_temps}, {like})")
+    shaped = "out" if len(routine.shape) == 1 else f"out.reshape(out.shape[:-1] + {routine.shape})"
+    lines += [*layout.indented(body.lines), f"    return {shaped}"]
+    if body.networks:
+        lines += _taking_networks(routine)
+    return _Function(routine, lines, body.networks)
+
+
+def _taking_networks(routine: Routine | LoopRoutine) -> list[str]:
+    """The form of a routine that reads the networks from p."""
+    arguments = _arguments(routine)
+    return [
+        "",
+        "",
+        f"def {routine.name}({arguments}):",
+        f'    """{routine.doc}"""',
+        f"    return _{routine.name}({arguments}, _networks(p))",
+    ]
+
+
+def _arguments(routine: Routine | LoopRoutine) -> str:
     return "p" if routine.timeless else "t, u, p, v" if routine.along else "t, u, p"
 
 
@@ -208,7 +289,7 @@ def _call(start: str, items: list[str], rest: str) -> list[str]:
     return [start, "    [", *(f"        {item}," for item in items), "    ],", f"    {rest},", ")"]
 
 
-def _tables(program: Program) -> str:
+def _tables(program: Program | LoopProgram) -> str:
     n = program.system.tables_at
     own = ", else those of this file" if program.tables is not None else ""
     lines = ["def _tables(p):", f'    """The tables of the inputs: the tail of p{own}."""']
@@ -220,7 +301,7 @@ def _tables(program: Program) -> str:
     return "\n".join([*lines, f"    return p[..., {n}:]"])
 
 
-def _networks(program: Program) -> list[str]:
+def _networks(program: Program | LoopProgram) -> list[str]:
     system = program.system
     if not system.networks:
         return []
@@ -230,6 +311,9 @@ def _networks(program: Program) -> list[str]:
     parts += [SUPPORT[name] for name in NETWORK]
     lines = ["def _networks(p):", '    """The networks with their weights taken from the tail of p."""']
     n = system.n_params
+    if isinstance(program, LoopProgram):
+        lines += ["    if p.dim() > 1:"]
+        lines += ['        raise ValueError("networks inside arrays take one set of weights, p with one axis")']
     if program.weights is not None:
         lines += [f"    w = p[..., {n}:]", f"    if p.shape[-1] == {n}:"]
         lines += ["        w = torch.tensor(WEIGHTS, dtype=p.dtype, device=p.device)"]
@@ -241,7 +325,7 @@ def _networks(program: Program) -> list[str]:
     return [*parts, "\n".join([*lines, "    ]"])]
 
 
-def _module(program: Program, functions: Sequence[_Function], module: str) -> list[str]:
+def _module(program: Program | LoopProgram, functions: Sequence[_Function], module: str) -> list[str]:
     """The class: its own parameters, and every routine as a method."""
     system = program.system
     lines = [
@@ -277,6 +361,10 @@ def _module(program: Program, functions: Sequence[_Function], module: str) -> li
         ]
     for function in functions:
         routine = function.routine
+        if isinstance(routine, LoopRoutine) and routine.positions:
+            lines += ["", f"    def {routine.name}(self):", f'        """{routine.doc}"""']
+            lines.append(f"        return {routine.name}(self.p)")
+            continue
         arguments = "" if routine.timeless else "t, u, "
         first, last = ("v, ", ", v") if routine.along else ("", "")
         name = "forward" if routine.name == "f" else routine.name

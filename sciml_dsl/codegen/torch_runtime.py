@@ -145,6 +145,59 @@ def _sequential(widths, activation, dtype):
 }
 """Name -> source of functions that every file contains (`ALWAYS`) or that networks need (`NETWORK`)."""
 
+LOOP_HELPERS = '''
+def _filled(value, size, *arrays, t=None):
+    """A vector of `size` equal numbers behind the batch axes of t and of `arrays` (all but their last)."""
+    batch = torch.broadcast_shapes(*(a.shape[:-1] for a in arrays), *([] if t is None else [t.shape]))
+    return torch.full(batch + (size,), value, dtype=arrays[0].dtype, device=arrays[0].device)
+
+
+def _turns(mask, shape):
+    """The places of all turns: an array of indices for each axis of `shape`, and one for the last axis of mask."""
+    return torch.nonzero(mask.expand(tuple(shape) + mask.shape[-1:]), as_tuple=True)
+
+
+def _seats(at, shape):
+    """The number of each place of a grid, row by row."""
+    number = 0
+    for k, size in zip(at, shape):
+        number = number*size + k
+    return number
+
+
+def _carried(value, seats, shape):
+    """The values at some places of a grid."""
+    batch = value.shape[:value.dim() - len(shape)]
+    return value.expand(batch + tuple(shape)).reshape(batch + (-1,))[..., seats]
+
+
+def _gathered(op, value, seats, shape):
+    """The sum, prod, min or max of the values of each place of a grid."""
+    starts = {"sum": ("sum", 0.0), "prod": ("prod", 1.0), "min": ("amin", math.inf), "max": ("amax", -math.inf)}
+    name, start = starts[op]
+    value = value.expand(value.shape[:-1] + seats.shape)
+    out = torch.full(value.shape[:-1] + (math.prod(shape),), start, dtype=value.dtype, device=value.device)
+    out = out.scatter_reduce(-1, seats.expand(value.shape), value, name)
+    return out.reshape(value.shape[:-1] + tuple(shape))
+
+
+def _first(op, value, turns, seats, shape):
+    """The first turn at which the value is the min or max of its place."""
+    best = _carried(_gathered(op, value, seats, shape), seats, shape)
+    return _gathered("min", torch.where(value == best, turns.to(value.dtype), math.inf), seats, shape)
+
+
+def _added(out, places, shape, value):
+    """Adds the values of a grid into out[..., places], where places may repeat."""
+    shape = tuple(shape)
+    places = torch.as_tensor(places, device=out.device).expand(shape).reshape(-1)
+    value = value if isinstance(value, torch.Tensor) else _constant(value, out)
+    out.index_add_(-1, places, value.expand(out.shape[:-1] + shape).reshape(out.shape[:-1] + (-1,)))
+'''
+"""What files of models with arrays contain; `LOOP_NAMES` are their names."""
+
+LOOP_NAMES = ["_filled", "_turns", "_seats", "_carried", "_gathered", "_first", "_added"]
+
 ALGEBRA = '''
 def inverse_jacobian(t, u, p):
     """The inverse of df/du, shape (..., n, n)."""

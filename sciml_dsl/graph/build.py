@@ -169,9 +169,7 @@ class Builder:
     def _event(self, k: int, event: Event) -> list[EventNodes]:
         g = self.graph
         zero = g.const(0.0)
-        change = {name: self.lower(expr) for name, expr in event.assignments}
-        affect = tuple(change.get(s, g.leaf("state", i)) for i, s in enumerate(self.spec.states))
-        done = EventNodes("when", zero, zero, zero, zero, affect, event.terminate, k)
+        done = EventNodes("when", zero, zero, zero, zero, self._affect(event), event.terminate, k)
         if event.kind == "when":
             assert event.condition is not None
             condition = event.condition
@@ -193,6 +191,11 @@ class Builder:
             count = g.call("floor", g.add(g.div(gap, period), g.const(0.5)))
             gap = g.sub(gap, g.mul(period, count))
         return [replace(done, kind=event.kind, root=gap, first=first, period=period, last=last)]
+
+    def _affect(self, event: Event) -> tuple[int, ...]:
+        """The states after an event."""
+        change = {name: self.lower(expr) for name, expr in event.assignments}
+        return tuple(change.get(s, self.graph.leaf("state", i)) for i, s in enumerate(self.spec.states))
 
     def _root(self, condition: ast.Expr) -> int:
         """A function that is positive where `condition` holds and crosses zero where it turns."""

@@ -43,6 +43,8 @@ def jvp(graph: Graph, outputs: Sequence[int], tangents: Mapping[int, int]) -> li
             dot[node] = tangents[node]
         elif op in LEAVES or op in CONDITIONS or op == "netcall":
             dot[node] = zero
+        elif op == "reduce":
+            dot[node] = _reduction_tangent(graph, node, dot[args[0]])
         elif op in BRANCHES:
             if any(dot[a] != zero for a in args):
                 cond, a, b = _taken(graph, node)
@@ -65,6 +67,12 @@ def jvp(graph: Graph, outputs: Sequence[int], tangents: Mapping[int, int]) -> li
                     total = graph.add(total, graph.mul(partial, dot[a]))
             dot[node] = total
     return [dot[o] for o in outputs]
+
+
+def _reduction_tangent(graph: Graph, node: int, tangent: int) -> int:
+    from .loop_derivatives import reduction_tangent  # only models with arrays have any
+
+    return reduction_tangent(graph, node, tangent)
 
 
 def _partials(graph: Graph, node: int) -> tuple[int | None, ...]:
@@ -311,7 +319,7 @@ def vjp(
                         give(source, graph.net_vjp_in(sweep, j))
             continue
         weight = bar.get(node)
-        if weight is None or weight == zero or op in LEAVES:
+        if weight is None or weight == zero or op in LEAVES or node in wanted:
             continue
         if op == "net":
             data = graph.data[node]

@@ -11,9 +11,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import Any, cast
 
+from .integers import Affine, LoopIndex, indices
 from .ops import COMMUTATIVE, EVALUATE, evaluate
 from .rewrite import RULES
+
+Payload = float | int | tuple[int, ...] | None  # and what loops hold, see `position`, `whole_of`, `reduction`
 
 
 class Graph:
@@ -21,7 +25,7 @@ class Graph:
 
     Attributes (parallel lists, read-only outside): `op` names, `args` tuples of
     node ids, `data` payloads (the value of a constant, the index of a leaf, the
-    indices of a network projection).
+    indices of a network projection, what a loop does).
 
     Example
     -------
@@ -31,13 +35,14 @@ class Graph:
     True
     """
 
-    __slots__ = ("_index", "args", "data", "op")
+    __slots__ = ("_free", "_index", "args", "data", "op")
 
     def __init__(self) -> None:
         self.op: list[str] = []
         self.args: list[tuple[int, ...]] = []
-        self.data: list[float | int | tuple[int, ...] | None] = []
+        self.data: list[Payload] = []
         self._index: dict[tuple[object, ...], int] = {}
+        self._free: dict[int, frozenset[LoopIndex]] = {}
 
     def __len__(self) -> int:
         return len(self.op)
@@ -79,7 +84,7 @@ class Graph:
         return self._intern(key, op, args, None)
 
     def _intern(
-        self, key: tuple[object, ...], op: str, args: tuple[int, ...], data: float | int | tuple[int, ...] | None
+        self, key: tuple[object, ...], op: str, args: tuple[int, ...], data: Payload
     ) -> int:
         node = self._index.get(key)
         if node is None:
@@ -157,6 +162,70 @@ class Graph:
         if order > 3:
             return self.const(0.0)
         return self._intern(("input", k, order, time), "input", (time,), (k, order))
+
+    # ------------------------------------------------------------ inside loops
+
+    def element(self, vector: str, at: Affine) -> int:
+        """The element at position `at` (from 0) of a vector: "state", "param", "seed" or "temp"."""
+        if at.is_constant and vector != "temp":
+            return self.leaf(vector, at.constant)
+        return self._intern(("element", vector, at), "element", (), cast(Any, (vector, at)))
+
+    def whole(self, at: Affine) -> int:
+        """A whole-number expression of loop indices as a number."""
+        if at.is_constant:
+            return self.const(float(at.constant))
+        return self._intern(("index", at), "index", (), cast(Any, at))
+
+    def reduce(self, op: str, loop: LoopIndex, body: int) -> int:
+        """`body` over the turns of `loop`: "sum", "prod", "min", "max"; "argmin" and "argmax" give the first turn."""
+        if loop.first == loop.last:
+            return self.whole(loop.first) if op.startswith("arg") else body
+        if op == "sum" and self.is_const(body, 0.0):
+            return body
+        fixed = loop.first.is_constant and loop.last.is_constant
+        if fixed and loop not in self.free(body) and op in ("sum", "min", "max"):
+            count = float(loop.last.constant - loop.first.constant + 1)
+            return self.mul(self.const(count), body) if op == "sum" else body
+        return self._intern(("reduce", op, loop, body), "reduce", (body,), cast(Any, (op, loop)))
+
+    def position(self, node: int) -> tuple[str, Affine]:
+        """(vector, position) of an "element" leaf."""
+        return cast("tuple[str, Affine]", self.data[node])
+
+    def whole_of(self, node: int) -> Affine:
+        """The whole number that an "index" leaf is."""
+        return cast(Affine, self.data[node])
+
+    def reduction(self, node: int) -> tuple[str, LoopIndex]:
+        """(operation, loop) of a "reduce" node."""
+        return cast("tuple[str, LoopIndex]", self.data[node])
+
+    def free(self, node: int) -> frozenset[LoopIndex]:
+        """The loop indices that the value of `node` depends on."""
+        known = self._free
+        if node not in known:
+            pending = [node]
+            while pending:
+                top = pending[-1]
+                missing = [a for a in self.args[top] if a not in known]
+                if missing:
+                    pending.extend(missing)
+                    continue
+                known[pending.pop()] = self._free_of(top)
+        return known[node]
+
+    def _free_of(self, node: int) -> frozenset[LoopIndex]:
+        op = self.op[node]
+        if op == "element":
+            return frozenset(indices(self.position(node)[1]))
+        if op == "index":
+            return frozenset(indices(self.whole_of(node)))
+        found = frozenset[LoopIndex]().union(*(self._free[a] for a in self.args[node]))
+        if op == "reduce":
+            loop = self.reduction(node)[1]
+            found = (found - {loop}).union(indices(loop.first), indices(loop.last))
+        return found
 
     # ------------------------------------------------------------ questions
 

@@ -104,7 +104,7 @@ BRANCHES = frozenset({"select", "min", "max"})
 """Operations that choose one argument: their derivative chooses too, so that a
 NaN in the branch not taken never leaks (0 * NaN)."""
 
-LEAVES = frozenset({"const", "t", "state", "param", "seed"})
+LEAVES = frozenset({"const", "t", "state", "param", "seed", "element", "index", "local"})
 NETWORK_OPS = frozenset({"netcall", "net", "net_jac", "net_hess", "net_vjp", "net_vjp_in"})
 
 FUNCTIONS: dict[str, tuple[str, int]] = {

@@ -20,6 +20,7 @@ from .spec import Array, ModelSpec, Network, Parameter
 
 if TYPE_CHECKING:
     from ..discover.result import Discovery
+    from ..graph.loops import LoopSystem
     from ..graph.system import System
     from ..lint.warning import LintWarning
     from ..solve.ensemble import Ensemble
@@ -136,6 +137,13 @@ class Model:
         """Names of the states that equations `0 = ...` determine; they have no derivative of their own."""
         return self.spec.algebraic
 
+    @cached_property
+    def loops(self) -> LoopSystem:
+        """The model as loops over the elements of its arrays."""
+        from ..graph.loops import lower_loops
+
+        return lower_loops(self.spec)
+
     def lint(self) -> tuple[LintWarning, ...]:
         """What is allowed in this model and looks wrong, in the order of its text; see `sciml_dsl.lint.api.lint`.
 
@@ -192,7 +200,7 @@ class Model:
         return rhs(self, target)
 
     def jac(self, target: str = "numba", *, sparse: bool = False) -> Callable[..., Any]:
-        """The Jacobian (n, n) as a callable `f(t, u, p)` of `target`.
+        """The Jacobian (n, n) as a callable `f(t, u, p)` of `target`; see `sciml_dsl.codegen.api.jac`.
 
         `sparse`: as a `scipy.sparse.csr_array`, for "native", "numba", "numpy" and "python".
         """
@@ -211,7 +219,7 @@ class Model:
         """
         from scipy.sparse import csr_array
 
-        indptr, indices = self.system.jacobian_pattern
+        indptr, indices = (self.loops if self.spec.as_loops else self.system).jacobian_pattern
         return csr_array(([True] * len(indices), indices, indptr), shape=(len(self.states),) * 2)
 
     def coloring(self) -> Any:
@@ -224,7 +232,7 @@ class Model:
         >>> sd.model("x' = -x; y' = x - y; z' = y - z").coloring().count
         2
         """
-        return self.system.colouring
+        return (self.loops if self.spec.as_loops else self.system).colouring
 
     def operations(self, of: str = "f") -> dict[str, int]:
         """How many operations of each kind a routine of the generated code takes.
@@ -239,7 +247,7 @@ class Model:
         """
         from ..codegen.count import operations
 
-        return operations(self.system, of)
+        return operations(self.loops if self.spec.as_loops else self.system, of)
 
     def dependencies(self) -> dict[str, tuple[str, ...]]:
         """What the equation of each state, and each observable, uses: a graph as `{name: names}`.
@@ -530,5 +538,3 @@ def _new_default(p: Parameter, given: Mapping[str, float]) -> Parameter:
     if not p.lower <= value <= p.upper or (p.log and value <= 0.0):
         raise InputError(f"{value!r} is outside the bounds [{p.lower!r}, {p.upper!r}] of `{p.name}`")
     return replace(p, default=value)
-
-

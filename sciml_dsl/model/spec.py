@@ -209,6 +209,11 @@ class ModelSpec:
     filename: str | None = field(default=None, compare=False, repr=False)
 
     @property
+    def as_loops(self) -> bool:
+        """Is the model computed in loops?  With arrays, unless algebraic equations have it written out."""
+        return bool(self.arrays) and not self.algebraic
+
+    @property
     def observables(self) -> tuple[str, ...]:
         """Names of the definitions, those of array elements too."""
         named = getattr(self.definitions, "names", None)

@@ -266,7 +266,8 @@ class _Run:
                 native, self.p, trajectory.times, trajectory.states, trajectory.record_k, owner.saveat, cotangent
             )
             du0, dp = out[:n].copy(), out[n:]
-            dp[: native.n_params] += (du0 * self.own) @ self.slope
+            if self.slope is not None:
+                dp[: native.n_params] += (du0 * self.own) @ self.slope
         du0[self.own] = 0.0
         if not (math.isfinite(du0.sum()) and math.isfinite(dp.sum())):
             raise NonFiniteError("the gradient of a solution became NaN or infinite")
@@ -289,7 +290,14 @@ def _run(owner: SolveLayer, given: Any, p: Any, wanted: tuple[bool, bool], where
     size = p.size
     if owner._tail.size:
         p = np.concatenate([p, owner._tail])
-    initial = observe(native.initial, n + n * n_params, np.array([owner.t0]), np.zeros((1, n)), p)[0]
+    slopes = native.initial_slopes
+    if slopes == "missing" and (forward or adjoint):
+        raise UnsupportedError(
+            f"the initial values depend on parameters, and their {n:,} x {n_params:,} derivatives are too many",
+            hint="pass u0 to the layer instead",
+        )
+    count = n + n * n_params if slopes == "given" else n
+    initial = observe(native.initial, count, np.array([owner.t0]), np.zeros((1, n)), p)[0]
     own = np.ones(n, dtype=bool) if given is None else np.isnan(given)
     start = initial[:n] if given is None else np.where(own, initial[:n], given)
     if not math.isfinite(start.sum()):
@@ -299,11 +307,11 @@ def _run(owner: SolveLayer, given: Any, p: Any, wanted: tuple[bool, bool], where
                 f"state `{model.states[bad[0]]}` has no initial value{where}\n"
                 f"  hint: write {model.states[bad[0]]}(0) = ... in the model or pass u0"
             )
-    slope = initial[n:].reshape(n, n_params)
+    slope = initial[n:].reshape(n, n_params) if slopes == "given" else None
     s0, columns, start_columns = EMPTY, NO_COLUMNS, 0
     if forward:
         start_columns = n if wanted[0] else 0
-        s0 = slope * own[:, None]
+        s0 = np.zeros((n, n_params)) if slope is None else slope * own[:, None]
         columns = np.arange(-start_columns, n_params)
         if start_columns:
             s0 = np.hstack([np.eye(n), s0])

@@ -49,7 +49,7 @@ class Prepared:
         else:
             self.integrator = Integrator(functions(model))
         self.functions: NativeFunctions = self.integrator.functions
-        self.event_sources = tuple(event.source for event in model.system.events)
+        self.event_sources = tuple(e.source for e in (model.loops if spec.as_loops else model.system).events)
         self.arrays = spec.arrays
         self.state_index = {name: i for i, name in enumerate(self.states)}
         self.parameter_index = {name: i for i, name in enumerate(self.parameters)}
@@ -279,10 +279,12 @@ class Prepared:
     def initial(self, p: Floats, t0: float) -> tuple[Floats, Floats]:
         """The model's own initial values (n,), NaN where it has none, and their derivatives (n, n_params)."""
         n, count, shown = self.functions.n, len(self.parameters), len(self.states)
-        out = np.empty(n + n * count)
+        given = self.functions.initial_slopes == "given"
+        out = np.empty(n + n * count if given else n)
         u = np.zeros(n)
         self._initial_function(t0, u.ctypes.data, p.ctypes.data, out.ctypes.data)
-        return out[:shown], out[n:].reshape(n, count)[:shown]
+        slopes = out[n:].reshape(n, count) if given else np.broadcast_to(0.0, (n, count))
+        return out[:shown], slopes[:shown]
 
     def _from_model(self, p: Floats, t0: float, given: Iterable[int]) -> Floats:
         values = self.initial(p, t0)[0].copy()
@@ -350,6 +352,8 @@ class Prepared:
         else:
             asked = (names,) if isinstance(names, str) else tuple(str(name) for name in names)
             wanted = tuple(element for name in asked for element in self._elements(name))
+        if self.functions.initial_slopes == "missing":
+            raise InputError("the initial values depend on too many parameters for forward sensitivities; give u0")
         derivatives = self.initial(p, t0)[1]
         if isinstance(given, Mapping):
             fixed = [self.state_index[name] for name in by_element(given, self.arrays, "state")]

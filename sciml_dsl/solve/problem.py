@@ -60,6 +60,7 @@ class NativeFunctions:
     observables: int = 0
     observables_jac: int = 0
     initial: int = 0
+    initial_slopes: str = "given"  # du0/dp behind u0 in `initial`; or left out, as "zero" or "missing" (too large)
     roots: int = 0
     event_times: int = 0
     tsit5: int = 0  # a whole step of Tsit5, for small models
