@@ -319,11 +319,23 @@ def test_reaction_and_diffusion_in_the_plane_against_numpy():
     assert abs(jac - local - diffusion * scipy.sparse.block_diag((spread, spread))).max() < 1e-12
 
 
+@needs_cc
+def test_c_of_a_large_model_compiles_and_runs(tmp_path):
+    n = 100_000
+    m = sd.model(HEAT.format(n=n))
+    library = compile_c(m.code("c"), tmp_path)  # with every warning an error
+    u, p, v = point(n, 2)
+    fns = functions(m, adjoint=True)
+    np.testing.assert_allclose(library("f", (n,), 0.0, u, p), native(fns.f, n, 0.0, u, p), rtol=1e-12, atol=1e-13)
+    back = native(fns.vjp, n + 2, 0.0, u, p, v)
+    np.testing.assert_allclose(library("vjp", (n,), 0.0, u, p, v), back[:n], rtol=1e-12, atol=1e-12)
+
+
 def test_code_does_not_grow_with_the_arrays():
     small, large = (sd.model(HEAT.format(n=n)) for n in (1_000, 1_000_000))
     for target in ("python", "numpy", "torch", "numba", "c", "cuda", "julia"):
         a, b = small.code(target), large.code(target)
-        assert a.count("\n") == b.count("\n") and len(b) < 1.1 * len(a)
+        assert b.count("\n") <= a.count("\n") and len(b) < 1.1 * len(a)
         assert b == large.code(target)
     ratio = large.operations()["mul"] / small.operations()["mul"]
     assert ratio == pytest.approx(1000, rel=0.01)

@@ -79,7 +79,7 @@ def rhs(model: Model, target: str = "numba") -> Callable[..., Any]:
     """
     _check(target, CALLABLES)
     if target == "native":
-        return _native(model, "f", (len(model.states),))
+        return _native(model, "f", (len(model.spec.states),))
     module = load(code(model, target), model.spec.name)
     if target == "torch":
         return _torch_module(model, module)
@@ -108,7 +108,7 @@ def jac(model: Model, target: str = "numba", *, sparse: bool = False) -> Callabl
     if sparse:
         return _sparse(model, target)
     if target == "native":
-        n = len(model.states)
+        n = len(model.spec.states)
         return _native(model, "jac", (n, n))
     module = load(code(model, target), model.spec.name)
     if target == "torch":
@@ -151,7 +151,7 @@ def _sparse_loops(model: Model, target: str) -> Callable[..., Any]:
     """As `_sparse`, for a model with arrays, whose files give values, rows and columns."""
     from scipy.sparse import coo_array, csr_array
 
-    shape = (len(model.states),) * 2
+    shape = (len(model.spec.states),) * 2
     if target == "native":
         from .native import functions
 

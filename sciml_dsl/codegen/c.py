@@ -35,6 +35,10 @@ _SAME = (
 ).split()
 
 
+LARGEST_ALGEBRA = 46_340
+"""More states than this and there is no algebra with dense matrices: their places are no `int` any more."""
+
+
 @dataclass(frozen=True)
 class Dialect:
     """How functions are declared: `local` ones of the file's own, `public` ones others call,
@@ -178,10 +182,11 @@ def body(program: Program | LoopProgram, dialect: Dialect) -> list[str]:
     parts = printer.helpers() + _networks(program)
     lines += [line for part in parts for line in ["", *_declared(part, dialect)]]
     lines += functions
-    algebra = layout.with_mass(
-        program, runtime.ALGEBRA, "(i%(n + 1) == 0 ? 1.0 : 0.0)", "(i%(n + 1) == 0 ? MASS[i%n] : 0.0)"
-    )
-    lines += ["", *_declared(algebra, dialect)]
+    if program.system.n <= LARGEST_ALGEBRA:
+        algebra = layout.with_mass(
+            program, runtime.ALGEBRA, "(i%(n + 1) == 0 ? 1.0 : 0.0)", "(i%(n + 1) == 0 ? MASS[i%n] : 0.0)"
+        )
+        lines += ["", *_declared(algebra, dialect)]
     count = len(program.system.events)
     if count and dialect.table:
         kind = "void (*const AFFECTS[])(double, const double *, const double *, double *)"
