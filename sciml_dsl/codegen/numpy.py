@@ -237,9 +237,7 @@ def source(model: Model) -> str:
     for text in [*activations.used(activations.ARRAY["numpy"], kinds), *([_MLP.strip("\n")] if kinds else [])]:
         lines += ["", "", *text.split("\n")]
     lines += _networks(program) + functions
-    algebra = layout.with_mass(
-        program, _ALGEBRA, "np.eye(n, dtype=matrix.dtype)", "np.diag(MASS).astype(matrix.dtype)"
-    )
+    algebra = layout.with_mass(program, _ALGEBRA, "np.eye(n, dtype=matrix.dtype)", "np.diag(MASS).astype(matrix.dtype)")
     lines += ["", "", *algebra.strip("\n").replace("DEFAULT", "=P0" if program.complete else "").split("\n")]
     last = layout.one_of_each(program)
     if isinstance(program, LoopProgram) and program.fixed:

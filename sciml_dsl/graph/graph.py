@@ -83,9 +83,7 @@ class Graph:
         key = (op, args[1], args[0]) if op in COMMUTATIVE and args[0] > args[1] else (op, *args)
         return self._intern(key, op, args, None)
 
-    def _intern(
-        self, key: tuple[object, ...], op: str, args: tuple[int, ...], data: Payload
-    ) -> int:
+    def _intern(self, key: tuple[object, ...], op: str, args: tuple[int, ...], data: Payload) -> int:
         node = self._index.get(key)
         if node is None:
             node = len(self.op)
