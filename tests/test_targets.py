@@ -6,6 +6,7 @@ import ast as python_ast
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import mpmath
@@ -286,7 +287,7 @@ def test_torch_module_has_ordinary_networks_and_gradients_reach_weights():
 
 def test_untrained_networks_start_from_the_same_weights_everywhere():
     m = every_activation()
-    m.spec = SimpleNamespace(**{s: getattr(m.spec, s) for s in m.spec.__slots__} | {"weights": ()})
+    m.spec = replace(m.spec, weights=())
     f = api.rhs(m, "torch")
     own = torch.nn.utils.parameters_to_vector(f.networks[3].parameters()).detach().numpy()
     np.testing.assert_array_equal(own, initial_weights(m.system.networks[3], 3))
