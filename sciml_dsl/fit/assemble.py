@@ -40,7 +40,7 @@ def start(initial: int, t0: float, p: Any, n_params: int, given: Any, columns: A
         if np.isnan(given[i]):
             tied = True
     if tied:
-        buffer = np.empty(n + n * n_params)
+        buffer = np.zeros(n + n * n_params)  # slopes that are zero may be left unwritten
         call(initial, t0, given, p, buffer, 0)
         for i in range(n):
             if np.isnan(given[i]):

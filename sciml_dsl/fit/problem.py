@@ -353,6 +353,11 @@ class Problem:
         self._forward |= forward or (adjoint and self._observed)
         self._adjoint |= adjoint
         native = self._native = functions(self.model, forward=self._forward, adjoint=self._adjoint)
+        if native.initial_slopes == "missing":
+            raise UnsupportedError(
+                "the initial values depend on parameters, and their derivatives are too many for a fit",
+                hint="give initial values as numbers, u0={...}",
+            )
         self._simulations = [
             Simulation(native, e.t0, e.table.t, self.method, self.rtol, self.atol, self.max_steps)
             for e in self.experiments
