@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from .linear.layout import LARGE_DENSE
 from .linear.plan import SMALL, Plan, plan_for
 from .methods import abi, registry
 from .methods.registry import Controller, Method
@@ -36,8 +37,6 @@ from .watching import WATCHED, first_look
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
-WITHIN_LOOP = 48
-"""States from which Rodas5P with dense matrices is called by address, where LAPACK factorises."""
 FEW, MANY = 30, 2000
 """States up to which a model counts as small, and above which as one of the largest."""
 RADAU_FEW, RADAU_MANY = 1.5e-10, 3e-7
@@ -141,7 +140,7 @@ def linear_algebra(
         if functions.extend is not None:
             functions = functions.extend("stiff")  # the Jacobian is now that of the stiff terms
     plan = plan_for(functions, requested=requested, n_complex=method.n_complex)
-    if inside and not own and plan.name == "dense" and functions.n < WITHIN_LOOP:
+    if inside and not own and plan.name == "dense" and functions.n < LARGE_DENSE:
         return method, functions, None
     if functions.extend is not None and not functions.jac_values and (plan.name != "dense" or not functions.jac):
         functions = functions.extend("sparse")
@@ -155,7 +154,7 @@ def has_jacobian(functions: NativeFunctions) -> bool:
 
 def _worthwhile(n: int, plan: Plan | None) -> float:
     """How much longer implicit steps must be to pay: about what one costs in explicit ones."""
-    return 3.0 + 0.1 * (n if plan is None or plan.name == "dense" else min(n, WITHIN_LOOP))
+    return 3.0 + 0.1 * (n if plan is None or plan.name == "dense" else min(n, LARGE_DENSE))
 
 
 def stiff_partner(n: int, tolerance: float, columns: bool, linear: str) -> Method:

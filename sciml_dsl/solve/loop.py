@@ -156,7 +156,7 @@ _rodas_error = rodas5p.error
 _rodas_poly = rodas5p.interpolant
 
 
-@inner()
+@inner(inline=True)
 def all_finite(a: Any) -> bool:
     """Whether a vector has neither NaN nor infinity."""
     finite = True
@@ -220,7 +220,7 @@ def interrupted(problem: Problem, t: float, u: Any, g: Any) -> bool:
     return False
 
 
-@inner()
+@inner(inline=True)  # arguments by the dozen: a call would copy them all to the stack
 def by_address(problem: Problem, external: External, which: int, task: int, u: Any) -> None:
     """Call the chosen method (0) or its partner (1)."""
     call_method(

@@ -19,7 +19,7 @@ from .layout import RESTART
 
 CYCLES = 10  # restarts before giving up
 ROUNDING = 1e-12
-ACCURACY = 1e-3  # part of the tolerance; stages of Rosenbrock methods magnify it about 25 times
+ACCURACY = 1e-5  # part of the tolerance; stages of Rosenbrock methods magnify it about 25 times
 
 
 @inner("contract")

@@ -16,9 +16,6 @@ from numba.extending import get_cython_function_address, intrinsic
 
 from ..compiled import inner
 
-LARGE = 48
-"""States from which LAPACK's blocked factorisation is faster than plain loops."""
-
 _INT = ir.IntType(32)
 
 

@@ -37,10 +37,13 @@ NAMES = {"dense": DENSE_LU, "banded": BANDED, "sparse": SPARSE_LU, "krylov": KRY
 ) = range(23)
 SLOTS = 24
 
+LARGE_DENSE = 48
+"""States from which LAPACK's blocked factorisation is faster than plain loops."""
 RESTART = 30  # basis vectors of GMRES before it starts again
 
-# A sparse factorisation: these three numbers, then `pinv`, `stack`, `place`, `mark`, `path` (n each),
-# `lp`, `up` (n + 1 each), `li`, `ui`; its numbers are `x` and the inverse diagonal (n each), `lx`, `ux`.
+# A sparse factorisation: these three numbers, then `pinv`, `stack`, `place`, `mark`, `path` (n each; `stack` and
+# `place` become `ls` and `us`, where the run of adjacent rows begins that ends a column of L or U), `lp`, `up`
+# (n + 1 each), `li`, `ui`; its numbers are `x` and the inverse diagonal (n each), `lx`, `ux`.
 HEAD = 3
 KNOWN, ROOM_L, ROOM_U = range(HEAD)
 

@@ -21,10 +21,11 @@ Indices = NDArray[np.int64]
 
 SMALL = 12
 """States up to which dense is best whatever the pattern."""
-DENSE_OPERATION = 0.5  # ns for one multiplication in loops over whole rows; half of it in LAPACK
+DENSE_OPERATION = 0.5  # ns for one multiplication in loops over whole rows
+LAPACK_OPERATION, LAPACK_ENTRY = 0.07, 2.2  # blocked, and what the blocks cost
 BANDED_OPERATION = 0.8
 BANDED_ROW = 12.0  # ns for one row
-SPARSE_OPERATION = 1.5  # the indirection
+SPARSE_OPERATION = 1.1  # the indirection
 SPARSE_COLUMN = 40.0
 LARGEST_FILL = 30_000_000
 """Entries in the factors above which iteration is chosen: half a gigabyte."""
@@ -117,7 +118,10 @@ def plan(
     band = _band(n, indptr, indices)
     if requested == "banded":
         return _banded(n, indptr, indices, band, n_complex, "asked for")
-    dense_cost = n**3 / 3 * DENSE_OPERATION * (1.0 if n < 48 else 0.3) if n <= LARGEST_DENSE else np.inf
+    dense_cost = np.inf
+    if n <= LARGEST_DENSE:
+        blocked = n**3 / 3 * LAPACK_OPERATION + n**2 * LAPACK_ENTRY
+        dense_cost = n**3 / 3 * DENSE_OPERATION if n < layout.LARGE_DENSE else blocked
     banded_cost = n * (BANDED_ROW + band.lower * (band.lower + band.upper + 1) * BANDED_OPERATION)
     if requested == "auto" and min(band.lower, band.upper) <= 2 and banded_cost < dense_cost:
         return _banded(n, indptr, indices, band, n_complex, "the bandwidth is small")
@@ -285,7 +289,7 @@ class _Layout:
 
 
 def _dense(n: int, indptr: Indices | None, indices: Indices | None, n_complex: int, reason: str) -> Plan:
-    from .lapack import LARGE, addresses
+    from .lapack import addresses
 
     made = _Layout()
     made.doubles(layout.JACOBIAN, n * n)
@@ -299,7 +303,7 @@ def _dense(n: int, indptr: Indices | None, indices: Indices | None, n_complex: i
         nnz = indices.size
         made.doubles(layout.W_VALUES, nnz)
         made.integers(layout.PLACES, _rows_of(indptr) * n + indices)
-    if n >= LARGE:
+    if n >= layout.LARGE_DENSE:
         made.slots[layout.DGETRF], made.slots[layout.DGETRS], made.slots[layout.ZGETRF], made.slots[layout.ZGETRS] = (
             addresses()
         )

@@ -59,6 +59,55 @@ def _search(root: int, column: int, s: Any, at_pinv: int, n: int, at_lp: int, at
     return top
 
 
+@inner()
+def _sift(s: Any, v: Any, at: int, values: int, root: int, size: int) -> None:
+    """Let the entry at `root` of the heap sink to its place, row by row, its value with it."""
+    row, value = s[at + root], v[values + root]
+    while True:
+        child = 2 * root + 1
+        if child >= size:
+            break
+        if child + 1 < size and s[at + child + 1] > s[at + child]:
+            child += 1
+        if s[at + child] <= row:
+            break
+        s[at + root] = s[at + child]
+        v[values + root] = v[values + child]
+        root = child
+    s[at + root] = row
+    v[values + root] = value
+
+
+@inner()
+def _in_order(s: Any, v: Any, at: int, values: int, size: int) -> int:
+    """Sort one column by rows (heapsort); where the run of adjacent rows begins that ends it."""
+    for root in range(size // 2 - 1, -1, -1):
+        _sift(s, v, at, values, root, size)
+    for last in range(size - 1, 0, -1):
+        row, value = s[at], v[values]
+        s[at], v[values] = s[at + last], v[values + last]
+        s[at + last], v[values + last] = row, value
+        _sift(s, v, at, values, 0, last)
+    run = size - 1
+    while run > 0 and s[at + run - 1] + 1 == s[at + run]:
+        run -= 1
+    return max(run, 0)
+
+
+@inner("contract")
+def _subtract(s: Any, v: Any, at: int, run: int, end: int, shift: int, value: Any, out: Any) -> None:
+    """out[row] -= entry * value for one column: scattered up to `run`, then a run of adjacent rows.
+
+    `at`, `run`, `end` count in `s`; the entry of place q is v[q + shift].
+    """
+    for q in range(at, run):
+        out[s[q]] -= v[q + shift] * value
+    if run < end:
+        first = s[run] - run
+        for q in range(run, end):
+            out[first + q] -= v[q + shift] * value
+
+
 @inner("contract")
 def find(n: int, bp: Any, bi: Any, bx: Any, s: Any, v: Any, preference: float) -> int:
     """Factorise the matrix with columns `bp`, `bi`, `bx` and find the pattern; SINGULAR, OK or NO_ROOM."""
@@ -137,6 +186,12 @@ def find(n: int, bp: Any, bi: Any, bx: Any, s: Any, v: Any, preference: float) -
     s[up + n] = n_u
     for at in range(n_l):
         s[li + at] = s[pinv + s[li + at]]
+    ls, us = pinv + n, pinv + 2 * n
+    for k in range(n):
+        begin = s[lp + k]
+        s[ls + k] = begin + _in_order(s, v, li + begin, lx + begin, s[lp + k + 1] - begin)
+        begin = s[up + k]
+        s[us + k] = begin + _in_order(s, v, ui + begin, ux + begin, s[up + k + 1] - begin)
     s[KNOWN] = 1
     return OK
 
@@ -149,6 +204,7 @@ def refine(n: int, bp: Any, bi: Any, bx: Any, s: Any, v: Any) -> int:
     up = lp + n + 1
     li = up + n + 1
     ui = li + s[ROOM_L]
+    ls = pinv + n
     diagonal = n
     lx = 2 * n
     ux = lx + s[ROOM_L]
@@ -163,8 +219,7 @@ def refine(n: int, bp: Any, bi: Any, bx: Any, s: Any, v: Any) -> int:
             v[j] = 0.0
             v[ux + q] = value
             if value != 0.0:
-                for at in range(s[lp + j], s[lp + j + 1]):
-                    v[s[li + at]] -= v[lx + at] * value
+                _subtract(s, v, li + s[lp + j], li + s[ls + j], li + s[lp + j + 1], lx - li, value, v)
         pivot = v[k]
         v[k] = 0.0
         size = abs(pivot)
@@ -208,17 +263,16 @@ def solve_sparse(n: int, s: Any, v: Any, b: Any) -> None:
     up = lp + n + 1
     li = up + n + 1
     ui = li + s[ROOM_L]
+    ls, us = HEAD + n, HEAD + 2 * n
     diagonal = n
     lx = 2 * n
     ux = lx + s[ROOM_L]
     for k in range(n):
         value = b[k]
         if value != 0.0:
-            for at in range(s[lp + k], s[lp + k + 1]):
-                b[s[li + at]] -= v[lx + at] * value
+            _subtract(s, v, li + s[lp + k], li + s[ls + k], li + s[lp + k + 1], lx - li, value, b)
     for k in range(n - 1, -1, -1):
         value = b[k] * v[diagonal + k]
         b[k] = value
         if value != 0.0:
-            for q in range(s[up + k], s[up + k + 1]):
-                b[s[ui + q]] -= v[ux + q] * value
+            _subtract(s, v, ui + s[up + k], ui + s[us + k], ui + s[up + k + 1], ux - ui, value, b)

@@ -86,7 +86,7 @@ def _error(work: Any, u: Any, n: int, error: int, ints: Any) -> float:
     return float(np.sqrt(total / n))
 
 
-@inner("contract")
+@inner("contract", inline=True)
 def _own_step(t: float, h: float, u: Any, p: Any, ints: Any, work: Any, iwork: Any) -> float:
     """The same by the model's own function of a whole step; negative where its pivots do not serve."""
     n, own, s = ints[abi.N], ints[abi.AT_OWN], iwork[ints[abi.AT_IOWN] + STAGES]
@@ -108,7 +108,7 @@ def _own_step(t: float, h: float, u: Any, p: Any, ints: Any, work: Any, iwork: A
     return float(error if finite else np.nan)
 
 
-@inner("contract")
+@inner("contract", inline=True)
 def _attempt(fn: Any, t: float, h: float, u: Any, p: Any, ints: Any, work: Any, iwork: Any) -> float:
     """One step; the error of it, or NaN."""
     n, own, iown = ints[abi.N], ints[abi.AT_OWN], ints[abi.AT_IOWN]
