@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, SolveInterrupted
-from .integrate import EMPTY, NO_COLUMNS, Trajectory, vector
+from .integrate import EMPTY, NO_COLUMNS, Integrator, Trajectory, vector
 from .methods.registry import Controller
-from .prepare import Given, prepared
+from .observe import in_order
+from .prepare import Given, Prepared, prepared
 from .solution import DTYPES, Solution
 from .status import Status
 from .watching import Report, Watcher
@@ -122,6 +123,14 @@ def solve(
     ready.check_span(values, t0, t1)
     start = ready.u0(u0, values, t0)
     times = EMPTY if saveat is None else _output_times(saveat, t0, t1)
+    if (
+        type(rtol) is float and type(atol) is float and type(max_steps) is int and rtol > 0.0 and atol > 0.0
+        and tstops is None and dt0 is None and dt is None and sensitivities is None and d_discontinuities is None
+        and controller is None and positive is False and progress is False and dtmin == 0.0 and dtmax == math.inf
+        and dtype == "float64" and initialization == "check" and isinstance(ready.integrator, Integrator)
+    ):  # fmt: skip
+        plain = (method, rtol, atol, max_steps, linear_solver)
+        return _plainly(ready, ready.integrator, start, values, t0, t1, times, saveat is None, plain)
     stops = EMPTY if tstops is None else _ordered(tstops, t0, t1, "tstops", sort=True)
     if dt0 is not None and not dt0 > 0.0:
         raise InputError(f"dt0 must be positive, got {dt0}")
@@ -203,12 +212,52 @@ def solve(
             **options,
         )
     except SolveInterrupted as stop:
-        found = named(stop.solution, perf_counter() - began)
-        raise SolveInterrupted(f"{found.message}; what was computed is `solution` of this exception", found) from None
+        raise _interruption(named(stop.solution, perf_counter() - began)) from None
     finally:
         if watcher is not None:
             watcher.close()
     return named(trajectory, perf_counter() - began)
+
+
+def _plainly(
+    ready: Prepared, integrator: Integrator, start: Floats, values: Floats, t0: float, t1: float, times: Floats,
+    every_step: bool, options: tuple[str, float, float, int, str],
+) -> Solution:  # fmt: skip
+    """`solve` with nothing out of the ordinary: the same, with as little around the integration as possible."""
+    method, rtol, _, _, linear_solver = options
+    choice = integrator.choice(method, rtol, False, linear_solver, True)
+    dense = every_step and start.size <= _DENSE_STATES and choice.free_interpolant
+    began = perf_counter()
+    try:
+        trajectory = integrator.run_again(start, values, t0, t1, times, every_step, dense, *options)
+        stopped = False
+    except SolveInterrupted as stop:
+        trajectory, stopped = stop.solution, True
+    found = Solution(
+        trajectory,
+        ready.states,
+        span=(t0, t1),
+        u0=start,
+        p=values,
+        parameters=ready.parameters,
+        observables=ready.observables,
+        event_sources=ready.event_sources,
+        observe=ready.observe,
+        densely=lambda: integrator.run_again(
+            start, values, t0, trajectory.t_end if stopped else t1, EMPTY, False, True, *options
+        ),
+        seconds=perf_counter() - began,
+        method=method,
+        by_address=choice.by_address,
+        arrays=ready.arrays,
+    )
+    if stopped:
+        raise _interruption(found)
+    return found
+
+
+def _interruption(found: Solution) -> SolveInterrupted:
+    return SolveInterrupted(f"{found.message}; what was computed is `solution` of this exception", found)
 
 
 def _output_times(saveat: Any, t0: float, t1: float) -> Floats:
@@ -231,8 +280,6 @@ def _ordered(given: Any, t0: float, t1: float, what: str, sort: bool = False) ->
     times = vector(given, None, what)
     if times.size == 0:
         return times
-    from .observe import in_order
-
     if not sort and in_order(times, t0, t1):
         return times
     backward = t1 < t0

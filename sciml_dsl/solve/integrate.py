@@ -42,7 +42,8 @@ _KINDS = {"when": 0, "at": 1, "every": 2}
 HOT_STEPS = 1000
 """Factorisations after which a small stiff model gets a step of its own: compiling that costs about as much."""
 EMPTY: Floats = np.empty(0)
-AT_OPTIONS, AT_U0 = 2, 4  # places among the kernel's arguments; p follows u0
+AT_OPTIONS, AT_TIMES, AT_U0, AT_SAVEAT = 2, 3, 4, 8  # places among the kernel's arguments; p follows u0
+_REPEATED = ("save_steps", "dense", "method", "rtol", "atol", "max_steps", "linear_solver")
 NO_COLUMNS: Indices = np.empty(0, np.int64)
 
 
@@ -171,6 +172,7 @@ class Integrator:
         )
         self._size_p = functions.n_params + functions.n_weights
         self._choices: dict[Any, Choice] = {}
+        self._repeated: dict[Any, list[Any]] = {}
         self._implicit_steps = 0  # made so far; once HOT_STEPS, the model's own steps are compiled
 
     def choice(
@@ -216,13 +218,40 @@ class Integrator:
         the method or the sensitivities do not exist; what a signal handler raises while the
         kernel runs (`KeyboardInterrupt` as `SolveInterrupted`, with the trajectory until then).
         """
-        arguments = self.arguments(u0, p, t0, t1, **options)
+        return self._call(self.arguments(u0, p, t0, t1, **options), options.get("watcher"))
+
+    def _call(self, arguments: Sequence[Any], watcher: Watcher | None = None) -> Trajectory:
         trajectory = Trajectory._make(self.kernel(*arguments))
         if self._implicit_steps < HOT_STEPS:
             self._implicit_steps += int(trajectory.counts[N_LU])
+            if self._implicit_steps >= HOT_STEPS:
+                self._repeated.clear()
         if trajectory.status == Status.INTERRUPTED:
-            _interrupted(trajectory, arguments[AT_OPTIONS], options.get("watcher"))
+            _interrupted(trajectory, arguments[AT_OPTIONS], watcher)
         return trajectory
+
+    def run_again(
+        self, u0: Floats, p: Floats, t0: float, t1: float, saveat: Floats, save_steps: bool, dense: bool, method: str,
+        rtol: float, atol: float, max_steps: int, linear_solver: str,
+    ) -> Trajectory:  # fmt: skip
+        """`run` with these options only and arrays known to be right: what can be is made once and kept.
+
+        For a small model, making the arguments anew takes as long as the integration.
+        """
+        key = (save_steps, dense, method, rtol, atol, max_steps, linear_solver)
+        kept = self._repeated.get(key)
+        if kept is None or self.functions.n_switches or self.functions.n_inputs or (self._info.size and t1 < t0):
+            options: dict[str, Any] = dict(zip(_REPEATED, key, strict=True))
+            made = self.arguments(u0, p, t0, t1, saveat=saveat, by_tolerance=True, **options)
+            if len(self._repeated) > 100:
+                self._repeated.clear()
+            self._repeated[key] = list(made)
+            return self._call(made)
+        arguments = kept.copy()
+        times = arguments[AT_TIMES] = kept[AT_TIMES].copy()
+        times[0], times[1] = t0, t1
+        arguments[AT_U0], arguments[AT_U0 + 1], arguments[AT_SAVEAT] = u0, p, saveat
+        return self._call(arguments)
 
     def arguments(
         self,
