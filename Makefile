@@ -12,7 +12,7 @@ export MPLBACKEND ?= Agg
 # Two test processes with one thread each suit two cores; nested thread pools do not.
 test test-slow: export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo test test-slow lint bench clean
+.PHONY: help demo test test-slow lint bench bench-compile clean
 .DEFAULT_GOAL := help
 
 help:
@@ -20,6 +20,7 @@ help:
 	@echo "make test       lint, type check and tests"
 	@echo "make test-slow  the tests that take long"
 	@echo "make bench      time against scipy, torchdiffeq and diffrax, side by side"
+	@echo "make bench-compile  text to native code, beside sympy, numba, symengine and gcc"
 	@echo "make lint       ruff and mypy"
 	@echo "make clean      remove what was built, .venv included"
 
@@ -60,6 +61,10 @@ test-slow: $(VENV)/.ready-dev
 # `make bench BENCH="solve --quick"` runs some cases, or shortly.
 bench: $(VENV)/.ready-bench
 	$(BIN)/python benchmarks/bench.py $(BENCH)
+
+# How fast text becomes code and how fast that is; beside sympy, numba, symengine and gcc.
+bench-compile: $(VENV)/.ready-bench
+	$(BIN)/python benchmarks/bench.py compile hundred networks machine_code imports --stem compile $(BENCH)
 
 clean:
 	rm -rf $(VENV) out build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

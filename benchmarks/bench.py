@@ -36,16 +36,17 @@ from machine import describe, use_cores  # noqa: E402
 @click.option("--seconds", type=click.FloatRange(min=0.01), help="Seconds of timing for each contender.")
 @click.option("--cores", type=click.IntRange(min=1), default=2, show_default=True, help="Cores to run on.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON to standard output instead of tables.")
+@click.option("--stem", default="latest", show_default=True, help="Name of the files written, without ending.")
 @click.option(
     "--output",
     type=click.Path(path_type=Path, file_okay=False),
     default=HERE / "results",
-    help="Folder for latest.json and latest.md.",
+    help="Folder for the files written.",
 )
 def main(
-    names: tuple[str, ...], quick: bool, seconds: float | None, cores: int, as_json: bool, output: Path
+    names: tuple[str, ...], quick: bool, seconds: float | None, cores: int, as_json: bool, stem: str, output: Path
 ) -> None:
-    """Run the cases CASE (default: all of solve, gradient, spiral, robertson, startup, compile, discovery)."""
+    """Run the cases CASE (default: all)."""
     effort = QUICK if quick else Effort()
     if seconds is not None:
         effort = Effort(seconds, effort.processes, effort.models, effort.discoveries)
@@ -60,9 +61,9 @@ def main(
                 effort, lambda text, name=name, status=status: status.update(f"{name}: {text}")
             )
         outcomes.append(outcome)
+        paths = report.write(outcomes, machine, output, stem)  # after each: a run that is stopped keeps what it has
         if not as_json:
             report.show(outcome, console)
-    paths = report.write(outcomes, machine, output)
     if as_json:
         click.echo(json.dumps(report.as_data(outcomes, machine), ensure_ascii=False))
     else:

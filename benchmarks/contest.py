@@ -102,11 +102,12 @@ class Outcome:
     rows: list[Row]
     targets: Sequence[Target] = ()
     notes: Sequence[str] = ()
+    judged: Sequence[Verdict] = ()  # on targets that no comparison of rows decides
 
     @property
     def verdicts(self) -> list[Verdict]:
-        """One verdict for each target."""
-        return [judge(target, self.rows) for target in self.targets]
+        """One verdict for each target, then those the case gave itself."""
+        return [*(judge(target, self.rows) for target in self.targets), *self.judged]
 
 
 def installed(library: str) -> bool:

@@ -8,7 +8,7 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PACKAGES = "numpy scipy numba llvmlite torch torchdiffeq jax diffrax equinox sympy".split()
+PACKAGES = "numpy scipy numba llvmlite torch torchdiffeq jax diffrax equinox sympy symengine".split()
 ROOT = Path(__file__).resolve().parent.parent
 
 

@@ -119,13 +119,15 @@ def as_data(outcomes: Sequence[Outcome], machine: Mapping[str, Any]) -> dict[str
     return {"machine": dict(machine), "cases": cases}
 
 
-def write(outcomes: Sequence[Outcome], machine: Mapping[str, Any], folder: Path) -> tuple[Path, Path]:
-    """Write `latest.json` and `latest.md` into `folder`; returns their paths."""
+def write(
+    outcomes: Sequence[Outcome], machine: Mapping[str, Any], folder: Path, stem: str = "latest"
+) -> tuple[Path, Path]:
+    """Write `{stem}.json` and `{stem}.md` into `folder`; returns their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     found = []
     for name, text in (
-        ("latest.json", json.dumps(as_data(outcomes, machine), indent=1, ensure_ascii=False) + "\n"),
-        ("latest.md", markdown(outcomes, machine)),
+        (f"{stem}.json", json.dumps(as_data(outcomes, machine), indent=1, ensure_ascii=False) + "\n"),
+        (f"{stem}.md", markdown(outcomes, machine)),
     ):
         part = folder / f"{name}.part"
         part.write_text(text, encoding="utf-8")

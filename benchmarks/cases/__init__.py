@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-NAMES = ("solve", "gradient", "spiral", "robertson", "startup", "compile", "discovery")
+COMPILING = ("compile", "hundred", "networks", "machine_code", "imports")
+"""What `make bench-compile` runs."""
+NAMES = ("solve", "gradient", "spiral", "robertson", "startup", *COMPILING, "discovery")
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from ..graph.graph import Graph
 from ..graph.ops import INPUT, LEAVES, NETWORK_OPS
+from .chunks import Unit
 from .identifiers import Identifiers
 from .printer import Printer, Text
 from .regions import Regions, place
@@ -43,6 +44,14 @@ class Body:
     leaves: list[tuple[str, int]]
     networks: bool = False
     inputs: bool = False
+    units: Sequence[Unit] = ()  # the same lines, statement by statement; empty with networks and inputs
+
+
+class _Assignment(str):
+    """The statement that makes a variable, knowing which."""
+
+    target: str
+    truth: bool
 
 
 @dataclass
@@ -110,7 +119,9 @@ class _Writer:
             return
         name = name or self.names.free.fresh("v")
         code = self.guarded(node, text)
-        self.block(self.regions.region[node]).append(self.printer.assign(name, code, text.truth))
+        statement = _Assignment(self.printer.assign(name, code, text.truth))
+        statement.target, statement.truth = name, text.truth
+        self.block(self.regions.region[node]).append(statement)
         self.texts[node] = Text(name, truth=text.truth)
 
     def guarded(self, node: int, text: Text) -> str:
@@ -174,9 +185,16 @@ def write(graph: Graph, roots: Sequence[int], printer: Printer, names: Names) ->
     for node in regions.order:
         writer.write(node, orders)
     lines: list[str] = []
-    _lines(writer.blocks.get(0, []), 0, lines, printer)
+    units: list[Unit] = []
+    for statement in writer.blocks.get(0, []):
+        begin = len(lines)
+        _lines([statement], 0, lines, printer)
+        if isinstance(statement, (_Assignment, _If)):
+            units.append(Unit(tuple(lines[begin:]), statement.target, statement.truth))
+    if writer.networks or writer.inputs:
+        units = []
     values = [printer.as_number(writer.texts[root]) for root in roots]
-    return Body(lines, values, sorted(writer.leaves), writer.networks, writer.inputs)
+    return Body(lines, values, sorted(writer.leaves), writer.networks, writer.inputs, units)
 
 
 def _lines(block: list[str | _If], indent: int, out: list[str], printer: Printer) -> None:

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from ..graph.integers import Affine
 from . import c_runtime as runtime
-from . import layout
-from .blocks import write
+from . import chunks, layout
+from .blocks import Body, write
 from .identifiers import Identifiers, ascii_identifier
 from .loop_blocks import LoopSyntax, write_loops
 from .loop_program import LoopRoutine
@@ -48,9 +48,10 @@ class Dialect:
     public: str
     data: str
     table: bool
+    parts: bool = False  # long functions in parts
 
 
-C = Dialect(local="static", public="", data="", table=True)
+C = Dialect(local="static", public="", data="", table=True, parts=True)
 
 
 class CPrinter(Printer):
@@ -132,14 +133,15 @@ class CPrinter(Printer):
         return f"{call}[{n_in + indices[0] * (1 + n_in + n_in**2) + column}]"
 
 
-def source(model: Model) -> str:
+def source(model: Model, wanted: Collection[str] | None = None) -> str:
     """A standalone C99 file for `model`; link it with `-lm`.
 
     It defines N_STATES, N_PARAMETERS, N_WEIGHTS ..., the arrays STATES, PARAMETERS,
     OBSERVABLES (names, UTF-8), P0 (defaults, then trained weights), U0, and what
     target "python" does as functions `f(t, u, p, out)`; `jvp` and its like take `v`
     before `out`, `initial` and `event_times` only `p, out`.  Names of the model that C
-    cannot have are spelled in ASCII.
+    cannot have are spelled in ASCII.  Long functions are written in parts.  `wanted`: only these
+    routines, without the linear algebra.
 
     Example
     -------
@@ -147,17 +149,20 @@ def source(model: Model) -> str:
     >>> "void f(double t, const double *u" in source(sd.model("x' = -k*x; x(0) = 1; param k = 2"))
     True
     """
-    program = prepare(model)
+    program = prepare(model, wanted=wanted)
     lines = [*head(program, "Compile with: cc -O3 -std=c99 -fPIC -shared model.c -lm"), "", "#include <math.h>"]
     return layout.finish([*lines, *memory(program), "", *body(program, C)])
 
 
-def prepare(model: Model, reserved: Sequence[str] = ()) -> Program | LoopProgram:
+def prepare(
+    model: Model, reserved: Sequence[str] = (), wanted: Collection[str] | None = None
+) -> Program | LoopProgram:
     """The program of a model in identifiers of C."""
     free = Identifiers(spell=ascii_identifier, words=runtime.WORDS)
     if model.spec.as_loops:
-        return describe_loops(model, [*runtime.OWN, "malloc", "free", *runtime.LOOP_HELPERS, *reserved], free)
-    return describe(model, [*runtime.OWN, *reserved], free)
+        loops = describe_loops(model, [*runtime.OWN, "malloc", "free", *runtime.LOOP_HELPERS, *reserved], free)
+        return loops if wanted is None else replace(loops, routines=tuple(r for r in loops.routines if r.name in wanted))
+    return describe(model, [*runtime.OWN, *reserved], free, wanted)
 
 
 def memory(program: Program | LoopProgram) -> list[str]:
@@ -181,8 +186,11 @@ def body(program: Program | LoopProgram, dialect: Dialect) -> list[str]:
     lines = _data(program, printer, dialect)
     parts = printer.helpers() + _networks(program)
     lines += [line for part in parts for line in ["", *_declared(part, dialect)]]
+    if any("static APART" in line for line in functions):
+        lines += ["", *runtime.APART.strip("\n").split("\n")]
     lines += functions
-    if program.system.n <= LARGEST_ALGEBRA:
+    whole = isinstance(program, LoopProgram) or "jacobian" in {routine.name for routine in program.routines}
+    if whole and program.system.n <= LARGEST_ALGEBRA:
         algebra = layout.with_mass(
             program, runtime.ALGEBRA, "(i%(n + 1) == 0 ? 1.0 : 0.0)", "(i%(n + 1) == 0 ? MASS[i%n] : 0.0)"
         )
@@ -274,18 +282,58 @@ def _function(program: Program, routine: Routine, printer: CPrinter, dialect: Di
     arguments = ["const double *p"] if routine.timeless else ["double t", "const double *u", "const double *p"]
     arguments += ["const double *v"] if routine.along else []
     public = f"{dialect.public} " if dialect.public else ""
-    lines = [f"/* {routine.doc} */", f"{public}void {routine.name}({', '.join(arguments)}, double *out)", "{"]
-    leaves = [f"const double {program.names.leaves[kind, i]} = {printer.leaf(kind, i)};" for kind, i in inside.leaves]
-    lines += layout.indented([*leaves, *inside.lines])
+    opening = [f"/* {routine.doc} */", f"{public}void {routine.name}({', '.join(arguments)}, double *out)", "{"]
+    leaves = {
+        program.names.leaves[kind, i]: f"const double {program.names.leaves[kind, i]} = {printer.leaf(kind, i)};"
+        for kind, i in inside.leaves
+    }
+    fill = []
     if len(routine.entries) < math.prod(routine.shape):
-        fill = printer.number(routine.fill).code
-        lines += [f"    for (long i_ = 0; i_ < {math.prod(routine.shape)}; i_++)", f"        out[i_] = {fill};"]
-    for place, value in zip(routine.entries, inside.values, strict=True):
-        at = 0
-        for index, size in zip(place, routine.shape, strict=True):
-            at = at * size + index
-        lines.append(f"    out[{at}] = {value.code};")
-    return [*lines, "}"]
+        number = printer.number(routine.fill).code
+        fill = [f"    for (long i_ = 0; i_ < {math.prod(routine.shape)}; i_++)", f"        out[i_] = {number};"]
+    places = [_place(place, routine.shape) for place in routine.entries]
+    long = len(inside.lines) + len(places) > chunks.LONGEST
+    if dialect.parts and long and not (inside.networks or inside.inputs):
+        parts, body = _in_parts(routine.name, arguments, inside, leaves, places, fill)
+        return [*parts, *opening, *body, "}"]
+    lines = layout.indented([*leaves.values(), *inside.lines]) + fill
+    lines += [f"    out[{at}] = {value.code};" for at, value in zip(places, inside.values, strict=True)]
+    return [*opening, *lines, "}"]
+
+
+def _place(place: tuple[int, ...], shape: tuple[int, ...]) -> int:
+    """Where an element of an array of `shape` stands, row by row."""
+    at = 0
+    for index, size in zip(place, shape, strict=True):
+        at = at * size + index
+    return at
+
+
+def _in_parts(
+    name: str, arguments: list[str], inside: Body, leaves: dict[str, str], places: list[int], fill: list[str]
+) -> tuple[list[str], list[str]]:
+    """(functions for the parts, the statements that call them and write the output last)."""
+    parts, size = chunks.split(inside.units, [value.code for value in inside.values], list(leaves))
+    lines: list[str] = []
+    passed = ", ".join(argument.split()[-1].lstrip("*") for argument in arguments)
+    calls = [f"    double s_[{size}];"]
+    for k, part in enumerate(parts):
+        lines += [f"static APART void {name}_part{k}({', '.join(arguments)}, double *s_)", "{"]
+        lines += layout.indented(leaves[leaf] for leaf in part.leaves)
+        for variable, seat, truth in part.imports:
+            value = f"int {variable} = s_[{seat}] != 0.0" if truth else f"double {variable} = s_[{seat}]"
+            lines.append(f"    const {value};")
+        lines += layout.indented(part.lines)
+        lines += [f"    s_[{seat}] = {variable};" for variable, seat, _ in part.exports]
+        lines += [f"    s_[{seat}] = {code};" for seat, code in part.results]
+        lines += ["}", ""]
+        calls.append(f"    {name}_part{k}({passed}, s_);")
+    if places == list(range(len(places))):
+        calls += [*fill, f"    for (long i_ = 0; i_ < {len(places)}; i_++)", "        out[i_] = s_[i_];"]
+        return lines, calls
+    table = layout.indented(layout.wrapped("static const int places_[] = ", list(map(str, places)), ";", "{}"))
+    calls += [*fill, f"    for (long i_ = 0; i_ < {len(places)}; i_++)", "        out[places_[i_]] = s_[i_];"]
+    return lines, [calls[0], *table, *calls[1:]]
 
 
 class CSyntax(LoopSyntax):

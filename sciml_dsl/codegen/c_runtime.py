@@ -187,6 +187,17 @@ LOCAL void @NAME@(const double *w, int order, double *io)
 """
 """One network: loops over its layers; words between @ are filled in."""
 
+APART = """
+/* The parts of long functions are compiled one by one: joined, they would take compilers far longer. */
+#if defined(__GNUC__)
+#define APART __attribute__((noinline))
+#elif defined(_MSC_VER)
+#define APART __declspec(noinline)
+#else
+#define APART
+#endif
+"""
+
 ALGEBRA = """
 /* LU factorisation with row exchanges of W = I - gamma df/du, for w_solve: factors into lu (n, n), row by row,
    exchanges into pivots (n). Returns 0, or k where the k-th pivot is 0. */
@@ -313,7 +324,7 @@ LOCAL long whole_clamp(long a, long low, long high)
 }
 """What subscripts of arrays may need."""
 
-OWN = [*HELPERS, *(f"{name}_slopes" for name in ACTIVATIONS), "failed", "io", "columns"]
+OWN = [*HELPERS, *(f"{name}_slopes" for name in ACTIVATIONS), "failed", "io", "columns", "i_", "s_", "places_", "APART"]
 """Names this source uses at the level of the file."""
 
 _MATH = (

@@ -98,9 +98,14 @@ class Program:
         return Names(self.names.leaves, self.names.nodes, self.names.networks, self.names.free.copy())
 
 
-def describe(model: Model, reserved: Sequence[str] = (), free: Identifiers | None = None) -> Program:
+def describe(
+    model: Model,
+    reserved: Sequence[str] = (),
+    free: Identifiers | None = None,
+    wanted: Collection[str] | None = None,
+) -> Program:
     """The program of a model; `reserved` are the names a target needs for itself, `free` its
-    own source of identifiers where those of Python do not fit."""
+    own source of identifiers where those of Python do not fit, `wanted` the only routines it is to have."""
     spec, system = model.spec, model.system
     indices, indptr = compressed_columns(system.jacobian, system.n)
     return Program(
@@ -109,7 +114,7 @@ def describe(model: Model, reserved: Sequence[str] = (), free: Identifiers | Non
         defaults=tuple(math.nan if p.default is None else float(p.default) for p in spec.parameters),
         initial=_constant_initial(system),
         weights=_weights(spec, system),
-        routines=tuple(routines(system)),
+        routines=tuple(routines(system, wanted)),
         names=_names(system, reserved, free or Identifiers()),
         indices=indices,
         indptr=indptr,
