@@ -23,7 +23,7 @@ from truth import weighted_error
 TITLE = "One call of the right-hand side"
 SETTINGS = (
     "the same address called in a compiled loop, all contenders in turns, least of 30 samples of a millisecond "
-    "(quartiles of the samples); the C is that of m.code('c'), f alone; error: against numpy on the generated numpy source"
+    "(quartiles of the samples); the C is that of m.code('c'), f alone; error: against the generated numpy source"
 )
 LORENZ = (
     "x' = s*(y - x); y' = x*(r - z) - y; z' = x*y - b*z; x(0) = 1; y(0) = 1; z(0) = 1; param s = 10, r = 28, b = 2.667"
