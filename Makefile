@@ -64,7 +64,7 @@ bench: $(VENV)/.ready-bench
 
 # How fast text becomes code and how fast that is; beside sympy, numba, symengine and gcc.
 bench-compile: $(VENV)/.ready-bench
-	$(BIN)/python benchmarks/bench.py compile hundred networks machine_code imports --stem compile $(BENCH)
+	$(BIN)/python benchmarks/bench.py compile hundred networks cells machine_code imports --stem compile $(BENCH)
 
 clean:
 	rm -rf $(VENV) out build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-COMPILING = ("compile", "hundred", "networks", "machine_code", "imports")
+COMPILING = ("compile", "hundred", "networks", "cells", "machine_code", "imports")
 """What `make bench-compile` runs."""
 NAMES = ("solve", "gradient", "spiral", "robertson", "startup", *COMPILING, "discovery")
 
