@@ -388,3 +388,14 @@ def test_builtin_functions_are_those_of_the_graph():
 def test_the_graph_accepts_every_model(m):
     assert m.system.states == m.states
     assert m.system is m.system
+
+
+def test_a_large_model_shows_itself_shortened_in_a_notebook():
+    small = sd.model("x' = -x; x(0) = 1")
+    assert "vdots" not in small._repr_latex_()
+    large = sd.model("\n".join(f"x{i}' = -x{i}; x{i}(0) = {i}" for i in range(500)))
+    shown = large._repr_latex_()
+    assert "941 more rows" in shown
+    assert shown.count("\\\\\n") == 59
+    assert large.code("latex").count("&=") == 1000
+    assert list(large.dependencies().values()) == [(f"x{i}",) for i in range(500)]

@@ -1,4 +1,4 @@
-"""Models, solutions and fits travel between processes: pickle, spawned and forked pools, cloudpickle as dask uses it."""
+"""Models, solutions and fits travel between processes: pickle, spawned and forked pools, cloudpickle as in dask."""
 
 from __future__ import annotations
 

@@ -16,8 +16,8 @@ from truth import weighted_error
 TITLE = "Arrays of cells: text to the right-hand side"
 SIZES = (1000, 10_000, 100_000)
 SETTINGS = (
-    "diffusion with a reaction on a line of N cells, nothing in the cache on disk, one number of the text drawn anew each "
-    "time; error: of f, against numpy on whole arrays, |value - exact| / (1 + |exact|)"
+    "diffusion with a reaction on a line of N cells, nothing in the cache on disk, one number of the text another "
+    "each time; error: of f, against numpy on whole arrays, |value - exact| / (1 + |exact|)"
 )
 WHAT = "text to f, {n:,} cells"
 TARGETS = (Target("100,000 cells under 1 s", seconds=1.0, row=WHAT.format(n=100_000)),)

@@ -217,8 +217,10 @@ def _operator(func: str) -> str:
 # ---------------------------------------------------------------- the page
 
 
-def emit(spec: ModelSpec) -> str:
+def emit(spec: ModelSpec, most: int | None = None) -> str:
     """The model as one `aligned` environment, to stand between `\\[` and `\\]`.
+
+    `most`: rows at most; what is left out is counted in the last one.
 
     Example
     -------
@@ -247,6 +249,9 @@ def emit(spec: ModelSpec) -> str:
     rows += [(name(c.name), number(c.value)) for c in spec.constants]
     lines = [f"{left} &= {right}" for left, right in rows]
     lines += [f"& {_event(event)}" for event in spec.events]
+    if most is not None and len(lines) > most:
+        left_out = len(lines) - most + 1
+        lines = [*lines[: most - 1], f"& \\;\\vdots \\quad \\text{{({left_out:,} more rows)}}"]
     return "\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}\n"
 
 

@@ -24,7 +24,7 @@ def dependencies(spec: ModelSpec) -> dict[str, tuple[str, ...]]:
     bodies = {f.name: (f.args, f.body) for f in spec.functions}
     networks = {net.name for net in spec.networks}
     parameters = tuple(p.name for p in spec.parameters)
-    known = [
+    known = [  # in the order in which they are listed
         *_collected(spec, spec.states, "state"),
         *_collected(spec, parameters, "parameter"),
         *(c.name for c in spec.constants),
@@ -34,15 +34,16 @@ def dependencies(spec: ModelSpec) -> dict[str, tuple[str, ...]]:
         "t",
     ]
 
-    def used(expr: Expr) -> tuple[str, ...]:
-        found = free_names(expr, bodies) | (_called(expr, bodies) & networks)
-        return tuple(name for name in dict.fromkeys(known) if name in found)
+    place = {name: k for k, name in reversed(list(enumerate(known)))}
+
+    def used(expr: Expr) -> set[str]:
+        return (free_names(expr, bodies) | (_called(expr, bodies) & networks)) & place.keys()
 
     def rows(names: tuple[str, ...], kind: str, said: str, scalar: Callable[[int], Expr]) -> Iterator[tuple[str, Any]]:
         for name, position in _collected(spec, names, kind).items():
-            blocks = [b.expr for b in spec.blocks if b.array == name and b.kind == said]
+            blocks = [b.expr for b in spec.blocks if b.array == name and b.kind == said] if spec.blocks else []
             found = {n for expr in blocks or [scalar(position)] for n in used(expr)}
-            yield name, tuple(n for n in dict.fromkeys(known) if n in found)
+            yield name, tuple(sorted(found, key=place.__getitem__))
 
     return dict(
         (

@@ -458,10 +458,10 @@ class Model:
         return emit(self.spec)
 
     def _repr_latex_(self) -> str:
-        """The equations as a notebook shows them."""
+        """The equations as a notebook shows them: at most 60 rows, `m.code("latex")` has all."""
         from ..codegen.latex import emit
 
-        return f"$\\displaystyle {emit(self.spec).strip()}$"
+        return f"$\\displaystyle {emit(self.spec, most=60).strip()}$"
 
     def __repr__(self) -> str:
         parts = [_count(self.states, "state"), _count(self.parameters, "parameter")]
