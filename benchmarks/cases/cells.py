@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from cases import Effort
-from cases.hundred import without_cache
+from cases.hundred import cache_in
 from contest import OURS, Outcome, Row, Target, fail
 from measure import Timing, once
 from truth import weighted_error
@@ -47,7 +47,7 @@ def run(effort: Effort, tell: Callable[[str], None]) -> Outcome:
     from sciml_dsl.errors import UnsupportedError
 
     rows = []
-    with without_cache():
+    with cache_in(""):
         sd.model(text(20, 0.5)).rhs("native")
         for n in SIZES:
             row = Row(OURS, WHAT.format(n=n))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable
 from contextlib import contextmanager
 from typing import Any
@@ -18,7 +19,7 @@ from truth import weighted_error
 TITLE = "100 states: right-hand side and sparse Jacobian, ready to call"
 SETTINGS = (
     "a ring of 100 states with quotients, exponentials and powers, 400 entries of the Jacobian; ours starts from text "
-    "never seen before, peers from expressions of theirs that are there; median of several, numba once; error: of f "
+    "never seen before, peers from expressions of theirs that are there; in turns, median, numba once; error: of f "
     "and of all entries, |value - exact| / (1 + |exact|), exact by mpmath with 30 digits"
 )
 N = 100
@@ -31,10 +32,10 @@ TARGETS = (
 
 
 @contextmanager
-def without_cache() -> Any:
-    """Nothing is read from disk or kept there."""
+def cache_in(folder: str) -> Any:
+    """What is compiled is kept in `folder`; nowhere where it is empty."""
     before = os.environ.get("SCIML_DSL_CACHE")
-    os.environ["SCIML_DSL_CACHE"] = ""
+    os.environ["SCIML_DSL_CACHE"] = folder
     try:
         yield
     finally:
@@ -47,12 +48,13 @@ def without_cache() -> Any:
 class Problem:
     """The equations as sympy, a point to evaluate them at, and what comes out to 30 digits."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: str) -> None:
         import mpmath
         import sympy
 
         import sciml_dsl as sd
 
+        self.folder = folder
         model = sd.model(ring(N))
         self.states = [sympy.Symbol(name) for name in model.states]
         self.parameters = [sympy.Symbol(name) for name in model.parameters]
@@ -86,76 +88,51 @@ class Problem:
         return weighted_error(np.concatenate([np.ravel(f), np.ravel(values)]), self.exact)
 
 
-def ours(problem: Problem, count: int) -> tuple[Timing, float]:
+Job = Callable[[int], Any]
+"""Makes (f, Jacobian) for the k-th time."""
+Check = Callable[[Any], float]
+"""The error of what a job made."""
+
+
+def ours(problem: Problem) -> tuple[Job, Check]:
     import sciml_dsl as sd
 
-    seconds, error = [], 0.0
-    with without_cache():
-        for k in range(count + 1):
-            text = ring(N, 0.5 + k / 1000)
+    def job(k: int) -> Any:
+        model = sd.model(ring(N, 0.5 + k / 1000))
+        return model.rhs("native"), model.jac("native", sparse=True)
 
-            def job(text: str = text) -> Any:
-                model = sd.model(text)
-                return model.rhs("native"), model.jac("native", sparse=True)
-
-            taken, (f, jac) = once(job)
-            if k:  # the first warms up
-                seconds.append(taken)
-        p = problem.p.copy()
-        value, matrix = f(problem.t, problem.u, p), jac(problem.t, problem.u, p)
-        error = problem.error(value, matrix.data)
-    return Timing.of(seconds), error
+    return job, lambda made: problem.error(
+        made[0](problem.t, problem.u, problem.p), made[1](problem.t, problem.u, problem.p).data
+    )
 
 
-def ours_again(problem: Problem, count: int) -> tuple[Timing, float]:
-    """The same text once more in another process's place: everything but the front end comes from disk."""
-    import tempfile
+def ours_again(problem: Problem) -> tuple[Job, Check]:
+    """The same text each time: machine code comes from disk."""
+    job, check = ours(problem)
 
-    import sciml_dsl as sd
+    def again(k: int) -> Any:
+        with cache_in(problem.folder):
+            return job(0)
 
-    before = os.environ.get("SCIML_DSL_CACHE")
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["SCIML_DSL_CACHE"] = folder
-        try:
-            seconds = []
-            for k in range(count + 1):
-
-                def job() -> Any:
-                    model = sd.model(ring(N))
-                    return model.rhs("native"), model.jac("native", sparse=True)
-
-                taken, (f, jac) = once(job)
-                if k:
-                    seconds.append(taken)
-        finally:
-            if before is None:
-                del os.environ["SCIML_DSL_CACHE"]
-            else:
-                os.environ["SCIML_DSL_CACHE"] = before
-    error = problem.error(f(problem.t, problem.u, problem.p), jac(problem.t, problem.u, problem.p).data)
-    return Timing.of(seconds), error
+    again(0)
+    return again, check
 
 
-def by_sympy(problem: Problem, count: int) -> tuple[Timing, float]:
+def by_sympy(problem: Problem) -> tuple[Job, Check]:
     import sympy
 
-    def job() -> Any:
+    def job(k: int) -> Any:
         entries = problem.entries()
         return (
             sympy.lambdify(problem.arguments, problem.equations, "math", cse=True),
             sympy.lambdify(problem.arguments, entries, "math", cse=True),
         )
 
-    seconds = []
-    for _ in range(min(count, 3)):
-        sympy.core.cache.clear_cache()  # derivatives taken before would be remembered
-        taken, (f, j) = once(job)
-        seconds.append(taken)
     point = problem.t, problem.u.tolist(), problem.p.tolist()
-    return Timing.of(seconds), problem.error(f(*point), j(*point))
+    return job, lambda made: problem.error(made[0](*point), made[1](*point))
 
 
-def by_numba(problem: Problem, count: int) -> tuple[Timing, float]:
+def by_numba(problem: Problem) -> tuple[Job, Check]:
     import numba
     import sympy
 
@@ -165,19 +142,17 @@ def by_numba(problem: Problem, count: int) -> tuple[Timing, float]:
     names = [sympy.Symbol(name) for name in "tup"]
     point = problem.t, problem.u, problem.p
 
-    def job() -> Any:
+    def job(k: int) -> Any:
         entries = problem.entries()
         f = numba.njit(sympy.lambdify(names, [e.xreplace(written) for e in problem.equations], "math", cse=True))
         j = numba.njit(sympy.lambdify(names, [e.xreplace(written) for e in entries], "math", cse=True))
         return f(*point), j(*point)
 
-    sympy.core.cache.clear_cache()
-    taken, (value, values) = once(job)
-    return Timing.of([taken]), problem.error(value, values)
+    return job, lambda made: problem.error(*made)
 
 
-def by_symengine(level: int) -> Callable[[Problem, int], tuple[Timing, float]]:
-    def run(problem: Problem, count: int) -> tuple[Timing, float]:
+def by_symengine(level: int) -> Callable[[Problem], tuple[Job, Check]]:
+    def prepare(problem: Problem) -> tuple[Job, Check]:
         import symengine as se
 
         if not se.have_llvm:
@@ -187,7 +162,7 @@ def by_symengine(level: int) -> Callable[[Problem, int], tuple[Timing, float]]:
         place = {s: j for j, s in enumerate(states)}
         arguments = [se.Symbol("t"), *states, *(se.Symbol(s.name) for s in problem.parameters)]
 
-        def job() -> Any:
+        def job(k: int) -> Any:
             entries = [
                 e.diff(s)
                 for e in equations
@@ -197,41 +172,66 @@ def by_symengine(level: int) -> Callable[[Problem, int], tuple[Timing, float]]:
                 se.Lambdify(arguments, out, backend="llvm", cse=True, opt_level=level) for out in (equations, entries)
             )
 
-        seconds = []
-        for _ in range(count):
-            taken, (f, j) = once(job)
-            seconds.append(taken)
         point = np.concatenate([[problem.t], problem.u, problem.p])
-        return Timing.of(seconds), problem.error(f(point), j(point))
+        return job, lambda made: problem.error(made[0](point), made[1](point))
 
-    return run
+    return prepare
 
 
-CONTENDERS: tuple[tuple[str, str, bool, Callable[[Problem, int], tuple[Timing, float]]], ...] = (
-    (OURS, MAIN, True, ours),
-    (OURS, "the same text again, machine code from the cache on disk", False, ours_again),
-    ("sympy", "derivatives, lambdify(cse) of both", True, by_sympy),
-    ("numba", "the same and njit of both", True, by_numba),
-    ("symengine", "derivatives, Lambdify(backend llvm, cse), its default opt_level 3", True, by_symengine(3)),
-    ("symengine", "the same, opt_level 0", True, by_symengine(0)),
+CONTENDERS: tuple[tuple[str, str, bool, int, Callable[[Problem], tuple[Job, Check]]], ...] = (
+    # library, what, main, most rounds it takes part in
+    (OURS, MAIN, True, 100, ours),
+    (OURS, "the same text again, machine code from the cache on disk", False, 100, ours_again),
+    ("sympy", "derivatives, lambdify(cse) of both", True, 5, by_sympy),
+    ("numba", "the same and njit of both", True, 1, by_numba),
+    ("symengine", "derivatives, Lambdify(backend llvm, cse), its default opt_level 3", True, 100, by_symengine(3)),
+    ("symengine", "the same, opt_level 0", True, 100, by_symengine(0)),
 )
 
 
 def run(effort: Effort, tell: Callable[[str], None]) -> Outcome:
-    """Every way, one after the other."""
-    tell("reference")
-    problem = Problem()
-    rows = []
-    count = max(5, effort.models // 6)
-    for library, what, main, measure in CONTENDERS:
-        row = Row(library, what, frozenset({"default"} if "default" in what else ()), main)
-        rows.append(row)
-        if not installed(library):
-            row.note = "not installed"
-            continue
-        tell(f"{library}: {what}")
-        try:
-            row.timing, row.error = measure(problem, count)
-        except Exception as failure:  # shown in the table
-            fail(row, failure)
+    """All ways in turns, round by round, so that a busy machine slows all of them."""
+    import gc
+
+    import sympy
+
+    rows = [
+        Row(library, what, frozenset({"default"} if "default" in what else ()), main)
+        for library, what, main, _, _ in CONTENDERS
+    ]
+    seconds: list[list[float]] = [[] for _ in CONTENDERS]
+    with tempfile.TemporaryDirectory() as folder, cache_in(""):
+        tell("reference")
+        problem = Problem(folder)
+        jobs: list[tuple[Job, Check] | None] = []
+        for row, (library, what, _, _, prepare) in zip(rows, CONTENDERS, strict=True):
+            jobs.append(None)
+            if not installed(library):
+                row.note = "not installed"
+                continue
+            tell(f"preparing {library}: {what}")
+            try:
+                jobs[-1] = prepare(problem)
+            except Exception as failure:  # shown in the table
+                fail(row, failure)
+        ours(problem)[0](999)  # imports and LLVM's own start
+        for k in range(max(5, effort.models // 6)):
+            for place, (library, what, _, most, _) in enumerate(CONTENDERS):
+                job = jobs[place]
+                if job is None or k >= most:
+                    continue
+                tell(f"{library}: {what}, round {k + 1}")
+                sympy.core.cache.clear_cache()  # derivatives taken before would be remembered
+                gc.collect()
+                try:
+                    taken, made = once(lambda run=job[0], k=k: run(k))
+                    if k == 0:
+                        rows[place].error = job[1](made)
+                    seconds[place].append(taken)
+                except Exception as failure:  # shown in the table
+                    fail(rows[place], failure)
+                    jobs[place] = None
+    for row, found in zip(rows, seconds, strict=True):
+        if found and not row.failed:
+            row.timing = Timing.of(found)
     return Outcome("hundred", TITLE, SETTINGS, rows, TARGETS)

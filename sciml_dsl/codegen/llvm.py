@@ -29,7 +29,7 @@ Item = tuple[str, int, int]
 `out` or in the scratch array, ("pad", 0, place) fills a seat that nobody needs, and (operation, start,
 count) replaces a part of the scratch array by its values."""
 
-CHUNK = 200
+CHUNK = 400
 """Operations in one function; instruction selection and scheduling grow faster than linearly."""
 
 ARITHMETIC = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
@@ -457,16 +457,22 @@ class _Straight:
         return name
 
     def _load(self, pointer: str, index: int) -> str:
+        count = self._count
         if index:
-            pointer = self.emit(f"getelementptr inbounds double, ptr {pointer}, i64 {index}")
-        return self.emit(f"load double, ptr {pointer}, align 8")
+            count += 1
+            self.lines.append(f"%{count} = getelementptr inbounds double, ptr {pointer}, i64 {index}")
+            pointer = f"%{count}"
+        self._count = count = count + 1
+        name = f"%{count}"
+        self.lines.append(f"{name} = load double, ptr {pointer}")
+        return name
 
     def _at(self, pointer: str, index: int) -> str:
         return self.emit(f"getelementptr inbounds double, ptr {pointer}, i64 {index}") if index else pointer
 
     def store(self, node: int, pointer: str, index: int) -> None:
         value = self.value(node)
-        self.lines.append(f"  store double {value}, ptr {self._at(pointer, index)}, align 8")
+        self.lines.append(f"  store double {value}, ptr {self._at(pointer, index)}")
 
     def value(self, node: int) -> str:
         """The double that holds `node`."""
@@ -497,9 +503,16 @@ class _Straight:
     def node(self, node: int) -> None:
         """Compute one node."""
         op, args = self.graph.op[node], self.graph.args[node]
-        if op in ARITHMETIC:
-            text = f"{ARITHMETIC[op]} contract double {self.value(args[0])}, {self.value(args[1])}"
-        elif op == "neg":
+        if op in ARITHMETIC:  # most nodes, so without detours
+            a, b = args
+            known = self._known
+            x = known.get(a) or self.value(a)
+            y = known.get(b) or self.value(b)
+            self._count += 1
+            known[node] = name = f"%{self._count}"
+            self.lines.append(f"{name} = {ARITHMETIC[op]} contract double {x}, {y}")
+            return
+        if op == "neg":
             text = f"fneg double {self.value(args[0])}"
         elif op in INTRINSICS or op in LIBM or op == "digamma":
             name = INTRINSICS.get(op) or LIBM.get(op) or op

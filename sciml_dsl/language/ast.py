@@ -214,31 +214,37 @@ def children(node: Expr) -> tuple[Expr, ...]:
 
 def postorder(root: Expr) -> Iterator[Expr]:
     """Every node of the tree, children before parents, without recursion."""
-    stack: list[tuple[Expr, bool]] = [(root, False)]
+    stack: list[Any] = [root]  # nodes, and (node,) where its children are done
     while stack:
-        node, ready = stack.pop()
-        if ready:
+        node = stack.pop()
+        kind = type(node)
+        if kind is Name or kind is Num:
             yield node
-            continue
-        below = children(node)
-        if not below:
-            yield node
-            continue
-        stack.append((node, True))
-        stack.extend((child, False) for child in reversed(below))
+        elif kind is tuple:
+            yield node[0]
+        elif kind is Binary:
+            stack += ((node,), node.right, node.left)
+        else:
+            stack.append((node,))
+            stack.extend(reversed(children(node)))
 
 
 def scalar_part(root: Expr) -> Iterator[Expr]:
     """`postorder` that gives elements of arrays and reductions without going into them."""
-    stack: list[tuple[Expr, bool]] = [(root, False)]
+    stack: list[Any] = [root]  # nodes, and (node,) where its children are done
     while stack:
-        node, ready = stack.pop()
-        below = () if ready or isinstance(node, (Index, Reduce)) else children(node)
-        if not below:
+        node = stack.pop()
+        kind = type(node)
+        if kind is Name or kind is Num:
             yield node
-            continue
-        stack.append((node, True))
-        stack.extend((child, False) for child in reversed(below))
+        elif kind is tuple:
+            yield node[0]
+        elif kind is Binary:
+            stack += ((node,), node.right, node.left)
+        else:
+            below = () if isinstance(node, (Index, Reduce)) else children(node)
+            stack.append((node,))
+            stack.extend(reversed(below))
 
 
 def fold(root: Expr, combine: Callable[[Expr, list[T]], T]) -> T:

@@ -113,16 +113,16 @@ class Scope:
             return node
 
         for node in scalar_part(expr):
-            if isinstance(node, Index):
+            if isinstance(node, Name):
+                changed = changed or node.name == "π"
+                if node.name not in local:
+                    self._check_name(node, time)
+            elif isinstance(node, Index):
                 self.check_element(node, ranges, arguments)
             elif isinstance(node, Reduce):
                 changed = True
                 self._check_reduction(node, arguments, ranges)
                 self.check(node.body, arguments, networks=networks, time=time, ranges=ranges + node.ranges)
-            elif isinstance(node, Name):
-                changed = changed or node.name == "π"
-                if node.name not in local:
-                    self._check_name(node, time)
             elif isinstance(node, Call):
                 changed = changed or node.index is not None or self.kinds.get(node.func) in OF_TIME
                 self._check_call(node, local, networks)
