@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 COMPILING = ("compile", "hundred", "networks", "cells", "machine_code", "imports")
@@ -20,3 +23,17 @@ class Effort:
 
 
 QUICK = Effort(seconds=0.3, processes=2, models=12, discoveries=1)
+
+
+@contextmanager
+def cache_in(folder: str) -> Iterator[None]:
+    """What is compiled is kept in `folder`; nowhere where it is empty."""
+    before = os.environ.get("SCIML_DSL_CACHE")
+    os.environ["SCIML_DSL_CACHE"] = folder
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["SCIML_DSL_CACHE"]
+        else:
+            os.environ["SCIML_DSL_CACHE"] = before

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from cases import Effort
-from cases.hundred import cache_in
+from cases import Effort, cache_in
 from contest import OURS, Outcome, Row, Target, fail
 from measure import Timing, once
 from truth import weighted_error

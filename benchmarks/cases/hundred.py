@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Callable
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-from cases import Effort
+from cases import Effort, cache_in
 from contest import OURS, Outcome, Row, Target, fail, installed
 from generated import ring
 from measure import Timing, once
@@ -29,20 +27,6 @@ TARGETS = (
     Target("50 x sympy + numba", ratio=50.0, library="numba", slack=1e9),
     Target("faster than symengine + LLVM", ratio=1.0, library="symengine", tag="default", slack=1e9),
 )
-
-
-@contextmanager
-def cache_in(folder: str) -> Any:
-    """What is compiled is kept in `folder`; nowhere where it is empty."""
-    before = os.environ.get("SCIML_DSL_CACHE")
-    os.environ["SCIML_DSL_CACHE"] = folder
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["SCIML_DSL_CACHE"]
-        else:
-            os.environ["SCIML_DSL_CACHE"] = before
 
 
 class Problem:
