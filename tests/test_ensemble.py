@@ -97,6 +97,24 @@ def test_a_member_is_a_solve_of_its_own(lorenz):
     assert one(2.5).shape == (3,)
 
 
+def test_methods_by_address_keep_their_memory_to_themselves(lorenz):
+    many = lorenz.ensemble(u0=lambda random: random.normal(1, 0.1, 3), size=60)
+    for method in ("bs3", "rodas5p"):
+        apart = many.solve((0, 2), method=method, saveat=0.5, threads=3, part=4)
+        assert np.array_equal(apart.u, many.solve((0, 2), method=method, saveat=0.5, threads=1).u)
+        assert np.array_equal(apart.u[9], lorenz.solve((0, 2), u0=many.u0()[9], method=method, saveat=0.5).u)
+
+
+def test_options_of_a_solve_are_those_of_an_ensemble(decay):
+    many = decay.ensemble(p={"k": [1.0, 5.0]})
+    options = {"atol": {"x": 1e-3}, "positive": "x", "d_discontinuities": [0.3], "controller": "pid", "dtmax": 0.2}
+    sol = many.solve((0, 2), saveat=0.5, **options)
+    for i, k in enumerate((1.0, 5.0)):
+        assert np.array_equal(sol.u[i], decay.solve((0, 2), p={"k": k}, saveat=0.5, **options).u)
+    with pytest.raises(InputError, match="begins at"):
+        decay.ensemble(u0={"x": [1.0, -1.0]}).solve((0, 1), positive=True)
+
+
 def test_other_seeds_draw_others(decay):
     def sampler(random):
         return {"k": random.random()}

@@ -162,7 +162,7 @@ def problems() -> tuple[Problem, ...]:
         Problem(
             "brusselator_2d", f"Brusselator 2D, {2 * SIDE**2} states", _brusselator_2d_text(), brusselator_2d,
             _brusselator_2d_start(), 11.5,
-            "E. Hairer & G. Wanner, Solving ODEs II, IV.10 and SciMLBenchmarks.jl (periodic, alpha = 10, 16 x 16 points)",
+            "E. Hairer & G. Wanner, Solving ODEs II, IV.10 and SciMLBenchmarks.jl (periodic, alpha = 10, 16 x 16)",
             stiff=True, stops=(1.1,),
         ),
         brusselators[1],

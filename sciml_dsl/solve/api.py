@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, SolveInterrupted
+from ..errors import InputError, SolveInterrupted, UnsupportedError
 from .integrate import EMPTY, NO_COLUMNS, Integrator, Trajectory, vector
 from .methods.registry import Controller
 from .observe import in_order
 from .prepare import Given, Prepared, prepared
 from .solution import DTYPES, Solution
 from .status import Status
+from .sundials import METHODS as SUNDIALS
 from .watching import Report, Watcher
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def solve(
         the model's own; or all of them in the model's order.
     method : "auto" chooses by tolerance and changes to an implicit method and back as stiffness
         comes and goes; or a name from `sciml_dsl.solve.methods.registry.METHODS`.
+        "cvode_bdf", "cvode_adams" and "ida" are SUNDIALS' (extra `sundials`).
     rtol, atol : tolerances of the local error: one number, one for each state, or a mapping
         of some states to numbers (the others keep 1e-6 and 1e-9).
     saveat : times of output, a spacing (the end is always included) or an ordered array
@@ -134,6 +136,28 @@ def solve(
     stops = EMPTY if tstops is None else _ordered(tstops, t0, t1, "tstops", sort=True)
     if dt0 is not None and not dt0 > 0.0:
         raise InputError(f"dt0 must be positive, got {dt0}")
+    if method in SUNDIALS:
+        from .sundials.api import solve as by_sundials
+
+        if model.spec.algebraic:
+            raise UnsupportedError(
+                f'method="{method}" does not take algebraic equations (`0 = ...`) yet; use "auto", or one of '
+                "the other methods of this package"
+            )
+        if sensitivities not in (None, False):
+            raise InputError(f'method="{method}" carries no sensitivities; use "auto", "tsit5" or "rodas5p"')
+        refused = {"dtmin": dtmin, "dt": dt, "positive": positive, "controller": controller, "progress": progress}
+        for name, value in (*refused.items(), ("dtype", dtype if dtype != "float64" else None),
+            ("initialization", initialization if initialization != "check" else None)):
+            if value:
+                raise InputError(f'method="{method}" takes no {name}; use one of the methods of this package')
+        if d_discontinuities is not None:
+            stops = np.append(stops, _ordered(d_discontinuities, t0, t1, "d_discontinuities", sort=True))
+        return by_sundials(
+            ready, method, t0, t1, start, values, None if saveat is None else times, stops,
+            rtol=ready.tolerance(rtol, 1e-6, "rtol"), atol=ready.tolerance(atol, 1e-9, "atol"),
+            max_steps=max_steps, dtmax=dtmax, dt0=dt0 or 0.0, linear_solver=linear_solver,
+        )  # fmt: skip
     names: tuple[str, ...] = ()
     s0, columns = EMPTY, NO_COLUMNS
     integrator = ready.integrator

@@ -159,15 +159,13 @@ class Ensemble:
         if options.pop("sensitivities", None) not in (None, False):
             raise InputError("an ensemble has no sensitivities; solve its trajectories one by one for them")
         times = np.linspace(t0, t1, OUTPUTS) if saveat is None else _output_times(saveat, t0, t1)
-        if options.get("tstops") is not None:
-            options["tstops"] = _ordered(options["tstops"], t0, t1, "tstops", sort=True)
         options = {name: value for name, value in options.items() if value is not None}
         options |= {"method": method, "rtol": rtol, "atol": atol}
         ready.check_span(self.p[0], t0, t1)
         u0 = self.u0(t0)
         batch = Batch.empty(self.size, len(times), len(ready.states))
         job = _Job(self.model, (t0, t1), times, options)
-        job.check(u0[0], self.p[0])
+        job.check(u0, self.p[0])
         began = perf_counter()
         if executor is None:
             count = _threads(threads)
@@ -197,7 +195,7 @@ class _Job:
         return one and is_method(self.options["method"])
 
     def check(self, u0: Floats, p: Floats) -> None:
-        """Raise what is wrong with the options, before any work."""
+        """Raise what is wrong with the options, before any work; all `u0` (B, n), one `p`."""
         if is_method(self.options["method"]) or not isinstance(self.options["method"], str):
             check_method(self.options["method"])
             integrator = prepared(self.model).integrator
@@ -205,9 +203,23 @@ class _Job:
                 integrator.choice(self.options["method"])
                 return
             try:
-                integrator.arguments(u0, p, *self.span, by_tolerance=True, **self.options)
+                integrator.arguments(u0[0], p, *self.span, **self.for_kernel(u0))
             except TypeError as error:
                 raise InputError(f"an ensemble cannot be solved with these options: {error}") from error
+
+    def for_kernel(self, u0: Floats) -> dict[str, Any]:
+        """The options as `Integrator.arguments` takes them: names as indices, times checked."""
+        ready, options = prepared(self.model), {"by_tolerance": True, **self.options}
+        for name, default in (("rtol", 1e-6), ("atol", 1e-9)):
+            options[name] = ready.tolerance(options[name], default, name)
+        for name, known in (("tstops", "tstops"), ("d_discontinuities", "restarts")):
+            if name in options:
+                options[known] = _ordered(options.pop(name), *self.span, name, sort=True)
+        if options.get("positive", False) is not False:
+            options["positive"] = ready.kept_positive(options["positive"], u0.min(axis=0))
+        else:
+            options.pop("positive", None)
+        return options
 
     def run(self, batch: Batch, u0: Floats, p: Floats, stop: NDArray[np.int64]) -> None:
         """Integrate from every row of `u0` and `p` into `batch`."""
@@ -218,7 +230,7 @@ class _Job:
                 at = self.model.system.tables_at
                 p = p.copy()
                 p[:, at:] = integrator.one_sided(p[0], *self.span)[at:]
-            integrate_into(batch, integrator, u0, p, *self.span, self.times, stop, **self.options)
+            integrate_into(batch, integrator, u0, p, *self.span, self.times, stop, **self.for_kernel(u0))
             return
         for i in range(len(u0)):
             if stop[0]:
