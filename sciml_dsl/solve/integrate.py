@@ -320,7 +320,7 @@ class Integrator:
             name, value = ("max_steps", max_steps) if max_steps <= 0 else ("dtmax", dtmax) if dt0 >= 0 else ("dt0", dt0)
             raise InputError(f"{name} must be positive, got {value}")
         if functions.n_inputs:
-            tstops, p = self._with_breaks(tstops, t0, t1, p)
+            tstops, p = self.with_breaks(tstops, t0, t1, p)
         if functions.n_switches:
             tstops = self._with_switches(tstops, t0, t1, u0, p)
         if tstops.size or restarts.size:
@@ -375,9 +375,9 @@ class Integrator:
 
     def one_sided(self, p: Floats, t0: float, t1: float) -> Floats:
         """`p` with inputs whose jumps lie on the side a run from `t0` to `t1` sees; the numbers `run` works with."""
-        return self._with_breaks(EMPTY, t0, t1, p)[1] if self.functions.n_inputs else p
+        return self.with_breaks(EMPTY, t0, t1, p)[1] if self.functions.n_inputs else p
 
-    def _with_breaks(self, tstops: Floats, t0: float, t1: float, p: Floats) -> tuple[Floats, Floats]:
+    def with_breaks(self, tstops: Floats, t0: float, t1: float, p: Floats) -> tuple[Floats, Floats]:
         """`tstops` with the times inside the span at which an input jumps or has a kink, and the p to run with.
 
         At its jump an input has the later value.  The last step forward, and every step backward,

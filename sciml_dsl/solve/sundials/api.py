@@ -53,10 +53,13 @@ def solve(
     rtol, atol = _tolerance("rtol", rtol, n), _tolerance("atol", atol, n)
     if not (dtmax > 0.0 and max_steps > 0):
         raise InputError(f"max_steps and dtmax must be positive, got {max_steps} and {dtmax}")
+    run_p = p
+    if functions.n_inputs:  # their jumps and kinks are stops; the tables have each jump on the side that is seen
+        stops, run_p = ready.integrator.with_breaks(stops, t0, t1, p)
     stops = _all_stops(functions, stops, t0, t1, u0, p)
 
     def run(dense: bool) -> Trajectory:
-        with Stepper(functions, method, t0, u0, p, rtol, atol, linear_solver) as stepper:
+        with Stepper(functions, method, t0, u0, run_p, rtol, atol, linear_solver) as stepper:
             return _integrate(stepper, t1, times, stops, max_steps, dtmax, dt0, dense)
 
     began = perf_counter()
