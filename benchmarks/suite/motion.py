@@ -75,9 +75,7 @@ def _pleiades_text() -> str:
         rows["x"].append(f"x{i}' = v{i}")
         rows["y"].append(f"y{i}' = w{i}")
         for kind, place in (("v", "x"), ("w", "y")):
-            terms = [
-                f"{j}*({place}{j} - {place}{i})*c{min(i, j)}{max(i, j)}" for j in range(1, 8) if i != j
-            ]
+            terms = [f"{j}*({place}{j} - {place}{i})*c{min(i, j)}{max(i, j)}" for j in range(1, 8) if i != j]
             rows[kind].append(f"{kind}{i}' = " + " + ".join(terms))
     for kind in rows:
         lines += rows[kind]
