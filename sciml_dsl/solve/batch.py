@@ -126,7 +126,7 @@ def integrate_into(
     """
     if not len(u0):
         return
-    arguments = integrator.arguments(u0[0], p[0], t0, t1, saveat=times, by_tolerance=True, **options)
+    arguments = integrator.arguments(u0[0], p[0], t0, t1, saveat=times, **options)
     kernel = integrator.kernel
     _loop(kernel)(
         kernel, arguments[:AT_U0], arguments[AT_U0 + 2 :], np.ascontiguousarray(u0), np.ascontiguousarray(p),
