@@ -12,7 +12,7 @@ export MPLBACKEND ?= Agg
 # Two test processes with one thread each suit two cores; nested thread pools do not.
 test test-slow: export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo test test-slow lint bench bench-compile clean
+.PHONY: help demo test test-slow lint bench bench-compile bench-solve clean
 .DEFAULT_GOAL := help
 
 help:
@@ -21,6 +21,7 @@ help:
 	@echo "make test-slow  the tests that take long"
 	@echo "make bench      time against scipy, torchdiffeq and diffrax, side by side"
 	@echo "make bench-compile  text to native code, beside sympy, numba, symengine and gcc"
+	@echo "make bench-solve  work against achieved error: fifteen problems, nine libraries"
 	@echo "make lint       ruff and mypy"
 	@echo "make clean      remove what was built, .venv included"
 
@@ -65,6 +66,11 @@ bench: $(VENV)/.ready-bench
 # How fast text becomes code and how fast that is; beside sympy, numba, symengine and gcc.
 bench-compile: $(VENV)/.ready-bench
 	$(BIN)/python benchmarks/bench.py compile hundred networks cells machine_code imports --stem compile $(BENCH)
+
+# Goes on where an interrupted run was; `make bench-solve BENCH="--quick rober"`.
+bench-solve: $(VENV)/.ready-bench
+	$(BIN)/python benchmarks/bench_solve.py $(BENCH)
+	$(BIN)/python benchmarks/bench.py rober ensemble
 
 clean:
 	rm -rf $(VENV) out build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 COMPILING = ("compile", "hundred", "networks", "cells", "machine_code", "imports")
 """What `make bench-compile` runs."""
-NAMES = ("solve", "gradient", "spiral", "robertson", "startup", *COMPILING, "discovery")
+NAMES = ("solve", "gradient", "spiral", "robertson", "startup", *COMPILING, "discovery", "rober", "ensemble")
 
 
 @dataclass(frozen=True)

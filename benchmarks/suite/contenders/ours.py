@@ -10,8 +10,10 @@ from suite.problem import Problem
 
 LABEL, MODULE = "sciml_dsl", "sciml_dsl"
 
-NOT_STIFF = ("tsit5", "vern7", "vern9", "dop853")
-STIFF = ("rosenbrock23", "rodas4", "rodas5p", "kencarp4", "kvaerno5", "radau5", "radauiia5", "bdf", "ndf", "fbdf")
+NOT_STIFF = ("tsit5", "vern7", "dop853", "vern9")
+STIFF = ("rodas5p", "radau", "ndf", "rodas4", "rosenbrock23", "kvaerno5", "kencarp4", "radauiia9")
+LARGE = ("rodas5p", "radau", "ndf", "kencarp4")
+"""What is tried from 100 states on."""
 
 
 def solver(problem: Problem, method: str, cache: dict[str, Any]) -> Callable[[float], Run]:
@@ -39,6 +41,7 @@ def ways(problem: Problem) -> list[Way]:
     """ "auto", and every method of the registry that is meant for such a problem."""
     from sciml_dsl.solve.methods.registry import METHODS
 
-    names = [name for name in (STIFF if problem.stiff else NOT_STIFF) if name in METHODS]
+    wanted = (STIFF if problem.n < 100 else LARGE) if problem.stiff else NOT_STIFF
+    names = [name for name in wanted if name in METHODS]
     cache: dict[str, Any] = {}
     return [Way(name, lambda name=name: solver(problem, name, cache)) for name in ("auto", *names)]
