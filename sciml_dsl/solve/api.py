@@ -147,8 +147,11 @@ def solve(
         if sensitivities not in (None, False):
             raise InputError(f'method="{method}" carries no sensitivities; use "auto", "tsit5" or "rodas5p"')
         refused = {"dtmin": dtmin, "dt": dt, "positive": positive, "controller": controller, "progress": progress}
-        for name, value in (*refused.items(), ("dtype", dtype if dtype != "float64" else None),
-            ("initialization", initialization if initialization != "check" else None)):
+        for name, value in (
+            *refused.items(),
+            ("dtype", dtype if dtype != "float64" else None),
+            ("initialization", initialization if initialization != "check" else None),
+        ):
             if value:
                 raise InputError(f'method="{method}" takes no {name}; use one of the methods of this package')
         if d_discontinuities is not None:
