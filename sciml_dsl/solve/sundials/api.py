@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InputError, UnsupportedError
-from ..integrate import EMPTY, Trajectory
+from ..integrate import EMPTY, Integrator, Trajectory
 from ..observe import observe
 from ..prepare import Prepared
 from ..solution import Solution
@@ -55,6 +55,7 @@ def solve(
         raise InputError(f"max_steps and dtmax must be positive, got {max_steps} and {dtmax}")
     run_p = p
     if functions.n_inputs:  # their jumps and kinks are stops; the tables have each jump on the side that is seen
+        assert isinstance(ready.integrator, Integrator)
         stops, run_p = ready.integrator.with_breaks(stops, t0, t1, p)
     stops = _all_stops(functions, stops, t0, t1, u0, p)
 
