@@ -104,7 +104,11 @@ def make(problem: Problem) -> dict[str, Any]:
     """Values, uncertainty and how they were found."""
     how, published = PUBLISHED.get(problem.name, ("", {}))
     if problem.name in COMPUTED_ELSEWHERE:
-        return {"values": [published[i] for i in range(problem.n)], "uncertainty": COMPUTED_ELSEWHERE[problem.name], "how": how}
+        return {
+            "values": [published[i] for i in range(problem.n)],
+            "uncertainty": COMPUTED_ELSEWHERE[problem.name],
+            "how": how,
+        }
     if problem.name in IMPLICIT:
         loose, tight = (np.array([np.longdouble(str(x)) for x in collocation.end_value(problem, k)]) for k in (12, 24))
         method = "Radau IIA of order 9 in 40 digits, 12 and 24 steps a decade"
