@@ -161,7 +161,9 @@ def prepare(
     free = Identifiers(spell=ascii_identifier, words=runtime.WORDS)
     if model.spec.as_loops:
         loops = describe_loops(model, [*runtime.OWN, "malloc", "free", *runtime.LOOP_HELPERS, *reserved], free)
-        return loops if wanted is None else replace(loops, routines=tuple(r for r in loops.routines if r.name in wanted))
+        if wanted is None:
+            return loops
+        return replace(loops, routines=tuple(r for r in loops.routines if r.name in wanted))
     return describe(model, [*runtime.OWN, *reserved], free, wanted)
 
 
