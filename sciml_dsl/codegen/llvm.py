@@ -504,10 +504,10 @@ class _Straight:
         """Compute one node."""
         op, args = self.graph.op[node], self.graph.args[node]
         if op in ARITHMETIC:  # most nodes, so without detours
-            a, b = args
+            left, right = args
             known = self._known
-            x = known.get(a) or self.value(a)
-            y = known.get(b) or self.value(b)
+            x = known.get(left) or self.value(left)
+            y = known.get(right) or self.value(right)
             self._count += 1
             known[node] = name = f"%{self._count}"
             self.lines.append(f"{name} = {ARITHMETIC[op]} contract double {x}, {y}")

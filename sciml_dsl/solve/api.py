@@ -126,7 +126,8 @@ def solve(
     start = ready.u0(u0, values, t0)
     times = EMPTY if saveat is None else _output_times(saveat, t0, t1)
     if (
-        type(rtol) is float and type(atol) is float and type(max_steps) is int and rtol > 0.0 and atol > 0.0
+        method not in SUNDIALS and type(rtol) is float and type(atol) is float and rtol > 0.0 and atol > 0.0
+        and type(max_steps) is int
         and tstops is None and dt0 is None and dt is None and sensitivities is None and d_discontinuities is None
         and controller is None and positive is False and progress is False and dtmin == 0.0 and dtmax == math.inf
         and dtype == "float64" and initialization == "check" and isinstance(ready.integrator, Integrator)
