@@ -364,6 +364,24 @@ def test_solutions_and_their_gradients():
     np.testing.assert_allclose(layer.p.grad.numpy(), [-rate / 0.1 * np.exp(-rate), 4 * rate * np.exp(-rate)], rtol=1e-6)
 
 
+def test_a_stiff_grid_of_any_size_is_solved_sparsely():
+    """Heat on 20,000 cells against the decay of its discrete mode: a dense matrix would take 3.2 GB."""
+    n = 20_001
+    m = sd.model(f"""
+        const N = {n}
+        param D = 1e5
+        u[1]' = 0;  u[N]' = 0
+        u[i]' = D*(u[i-1] - 2*u[i] + u[i+1]) for i in 2..N-1
+        u[i](0) = sin(100*pi*(i - 1)/(N - 1)) for i in 1..N
+    """)
+    sol = m.solve((0, 0.05), saveat=[0.05], rtol=1e-6, atol=1e-9)
+    place = np.arange(n)
+    rate = 2 * 1e5 * (1 - np.cos(100 * np.pi / (n - 1)))
+    assert sol.success and sol.stats["steps"] < 2000 and sol.stats["factorisations"] > 0
+    truth = np.exp(-rate * 0.05) * np.sin(100 * np.pi * place / (n - 1))
+    assert np.abs(sol["u"][0] - truth).max() < 1e-5
+
+
 def test_a_network_at_every_cell_trains():
     m = sd.model(MODELS["net"])
     layer = m.layer(saveat=[0.0, 0.5], rtol=1e-9, atol=1e-11)

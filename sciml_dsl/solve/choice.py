@@ -139,6 +139,8 @@ def linear_algebra(
             raise InputError(f'method "{method.name}" needs the functions f_stiff and f_nonstiff')
         if functions.extend is not None:
             functions = functions.extend("stiff")  # the Jacobian is now that of the stiff terms
+    if functions.extend is not None and functions.jac_indptr is None and functions.n > SMALL:
+        functions = functions.extend("sparse")  # of loops the pattern comes with this part, and the plan needs it
     plan = plan_for(functions, requested=requested, n_complex=method.n_complex)
     if inside and not own and plan.name == "dense" and functions.n < LARGE_DENSE:
         return method, functions, None

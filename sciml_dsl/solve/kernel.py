@@ -56,6 +56,7 @@ from .slots import (
     N_SOLVE,
     N_TIMES,
     NEXT_SAVE,
+    OTHER_METHOD,
     PARTNER_IWORK,
     PARTNER_WORK,
     PATIENCE,
@@ -240,7 +241,8 @@ def _build(version: int) -> Any:
             largest0 = max(largest0, abs(x.u[i]))
         control = times[N_TIMES:].reshape(4, N_CONTROL)
         problem = Problem(fn, info, options, times, p, rtol, atol, control, saveat, tstops, columns)
-        implicit = new_implicit(n if options[FIRST_METHOD] == RODAS5P else 0)
+        inside = options[FIRST_METHOD] == RODAS5P or options[OTHER_METHOD] == RODAS5P
+        implicit = new_implicit(n if options[FIRST_METHOD] == RODAS5P else 0, inside)
         external = _new_external(ints, work, iwork, options, n, rtol, atol, times[1], times[3])
         sensitivities = _new_columns(n, n_params, s0, m)
         events = _new_events(info, n, n_params, m)
@@ -268,7 +270,7 @@ def _build(version: int) -> Any:
             elif status == NEED_LOG:
                 events = more_log(events, ROUNDS * (info.size // 2))
             elif status == NEED_IMPLICIT:
-                implicit = new_implicit(n)
+                implicit = new_implicit(n, inside)
             else:
                 break
             status = RUNNING

@@ -199,17 +199,18 @@ def more_log(events: Events, room: int) -> Events:
 
 
 @inner()
-def new_implicit(n: int) -> Implicit:
-    """Room for Rosenbrock steps of size `n` (0 for none)."""
+def new_implicit(n: int, inside: bool) -> Implicit:
+    """Room for implicit steps of size `n` (0 for none); matrices only for those made `inside` the loop."""
+    m = n if inside else 0
     if n == 0:
         nothing, no_rows = np.empty(0), np.empty((0, 0))
         return Implicit(no_rows, nothing, no_rows, no_rows, np.empty(0, np.int64), nothing, nothing)
     return Implicit(
         np.empty((8, n)),
         np.zeros(n),
-        np.empty((n, n)),
-        np.empty((n, n)),
-        np.empty(n, np.int64),
+        np.empty((m, m)),
+        np.empty((m, m)),
+        np.empty(m, np.int64),
         np.ones(n),
         np.empty(n),
     )
