@@ -16,6 +16,7 @@ from sciml_dsl.graph.build import lower
 from sciml_dsl.graph.evaluate import values
 from sciml_dsl.graph.graph import Graph
 from sciml_dsl.graph.system import System
+from sciml_dsl.solve.methods.registry import METHODS
 from sciml_dsl.structure.pantelides import reduce_index
 from sciml_dsl.structure.selection import _determinant, choose
 
@@ -241,6 +242,26 @@ def test_the_chemical_akzo_nobel_problem_as_written():
     sol = sd.model(AKZO).solve((0, 180), rtol=1e-10, atol=1e-14, saveat=[180.0])
     assert sol.success
     assert sol.u[-1] == pytest.approx(AKZO_END, rel=1e-8)
+
+
+MASS_METHODS = [name for name, method in METHODS.items() if method.mass]
+
+
+@pytest.mark.parametrize("method", MASS_METHODS)
+def test_every_method_with_a_mass_matrix(method):
+    """Akzo Nobel (index 1) and a swing of the pendulum (index 3, changing states), each to what the tolerance asks."""
+    loose = method == "rosenbrock23"
+    rtol = 1e-6 if loose else 1e-8
+    sol = sd.model(AKZO).solve((0, 180), method=method, rtol=rtol, atol=rtol * 1e-4, saveat=[180.0])
+    assert sol.success
+    assert sol.u[-1] == pytest.approx(AKZO_END, rel=3e-4 if loose else 2e-5)
+    t = np.linspace(0, 2, 21)
+    sol = sd.model(PENDULUM).solve((0, 2), method=method, rtol=rtol, atol=rtol, saveat=t)
+    x = pendulum_truth(t)[0]
+    assert sol.success
+    assert np.abs(sol["x"] - x).max() < (2e-3 if loose else 2e-5)
+    assert np.abs(sol["x"] ** 2 + sol["y"] ** 2 - 1).max() < 1e-8
+    assert sol.stats[f"{method}_steps"] == sol.stats["steps"]  # counted through all changes of states
 
 
 def test_index_two_with_a_known_solution():

@@ -23,6 +23,7 @@ from .consistent import CLOSE, Evaluate, newton
 from .integrate import EMPTY, NO_COLUMNS, Integrator, Trajectory
 from .observe import observe
 from .problem import EventInfo, NativeFunctions
+from .slots import FIRED, N_COUNTS, N_STATISTICS
 from .status import Status
 
 if TYPE_CHECKING:
@@ -371,8 +372,7 @@ class _Run:
                 self.log += [(t, k) for k in fired]
                 ended = any(form.whole.events[k].terminate for k in fired)
                 self.pieces.append(self._without_end(piece, 1 if fired else 2))
-                if fired:
-                    u = self._consistent(t, u, fired, form)
+                u = self._consistent(t, u, fired, form)  # between steps the state is interpolated: not exact enough
                 restarts = restarts + 1 if t == last else 0
                 last = t
                 if restarts > RESTARTS_AT_ONE_TIME:
@@ -419,7 +419,7 @@ class _Run:
         wanted = self.save_steps or rows
         within = self.saveat[_same(self.saveat, t)] if rows else EMPTY
         times = within if within.size else (np.array([t]) if wanted else EMPTY)
-        counts = np.zeros(9, np.int64) if template is None else np.zeros_like(template.counts)
+        counts = np.zeros(N_COUNTS, np.int64) if template is None else np.zeros_like(template.counts)
         none, no = np.empty(0), np.empty(0, np.int64)
         piece = Trajectory(
             int(status), t, counts, times, np.repeat(u[None, :], times.size, axis=0), np.empty((times.size, 0)), none,
@@ -474,8 +474,8 @@ class _Run:
     def _joined(self, last: Trajectory) -> Trajectory:
         pieces, n = self.pieces, self.owner._shown
         counts = last.counts.copy()
-        counts[:9] = sum(piece.counts[:9] for piece in pieces)
-        counts[8] = len(self.log)
+        counts[:N_STATISTICS] = sum(piece.counts[:N_STATISTICS] for piece in pieces)
+        counts[FIRED] = len(self.log)
 
         def join(name: str) -> Any:
             return np.concatenate([getattr(piece, name) for piece in pieces])

@@ -77,9 +77,16 @@ class Family:
         hidden = len(self.reduced.hidden)
         if not hidden:
             return self.form((), ())
-        blocks = choose_blocks(matrix[:hidden], self.pattern, [c.order for c in self.reduced.hidden], _scale(u))
+        blocks = choose_blocks(matrix[:hidden], self.pattern, self.reduced.hidden, self.successor, _scale(u))
         limits = (WORSE * block.goodness(matrix) for block in blocks)
         return self.form(blocks, tuple(2.0 ** math.floor(math.log2(limit)) for limit in limits))
+
+    @cached_property
+    def successor(self) -> dict[int, int]:
+        """For each state whose derivative is itself a state, that one."""
+        graph = self.original.graph
+        rates = ((i, rate) for i, rate in enumerate(self.reduced.flow) if rate is not None)
+        return {i: int(graph.data[rate]) for i, rate in rates if graph.op[rate] == "state"}  # type: ignore[arg-type]
 
     @cached_property
     def pattern(self) -> tuple[frozenset[int], ...]:

@@ -11,7 +11,7 @@ a node whose sign the solver watches, and where it turns another choice is made.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ..graph.derivatives import sparse_jacobian
 from ..graph.system import System
-from .pantelides import Reduced
+from .pantelides import Constraint, Reduced
 
 WORSE = 0.1
 """A choice is given up where its goodness falls to this part of what it was at first."""
@@ -74,27 +74,43 @@ class Block:
 
 
 def choose_blocks(
-    matrix: NDArray[np.float64], pattern: Sequence[frozenset[int]], orders: Sequence[int], scale: NDArray[np.float64]
+    matrix: NDArray[np.float64],
+    pattern: Sequence[frozenset[int]],
+    hidden: Sequence[Constraint],
+    successor: Mapping[int, int],
+    scale: NDArray[np.float64],
 ) -> tuple[Block, ...]:
     """Dummies for all hidden constraints, block by block.
 
-    Arguments: `matrix` (constraints, states) and its structure `pattern`; `orders`, how often
-    each constraint was differentiated; `scale` (states,).  Constraints of one order get
-    dummies that no constraint of lower order holds (of a mechanism: its positions, then its
-    speeds), and fall apart into blocks that share no such state.  Where that does not
-    determine them, all together are one block.
+    Arguments: `matrix` (constraints, states) and its structure `pattern`; the constraints;
+    `successor`, for states whose derivative is a state this one; `scale` (states,).
+    Constraints of one order get dummies that no constraint of lower order holds, and fall
+    apart into blocks that share no such state.  Those of higher order get the derivatives
+    of the dummies below them where these are states (of a mechanism: positions, then their
+    own speeds); the sizes of speeds say nothing, since x x' = -y y' makes them equal.
+    Where all that does not determine them, all together are one block.
     """
     found: list[Block] = []
     taken: set[int] = set()
+    below: dict[int, set[int]] = {}  # equation -> dummies of its block one order lower
     try:
-        for order in sorted(set(orders)):
-            group = [k for k in range(len(pattern)) if orders[k] == order]
+        for order in sorted({c.order for c in hidden}):
+            group = [k for k in range(len(pattern)) if hidden[k].order == order]
+            chosen_by: dict[int, set[int]] = {}
             for rows in _connected(group, pattern, taken):
                 columns = sorted(set().union(*(pattern[k] for k in rows)) - taken)
-                chosen = choose(matrix[np.ix_(rows, columns)], scale[columns]) if columns else ()
-                if len(chosen) < len(rows):
+                if not columns:
                     raise np.linalg.LinAlgError("no states are left to determine")
-                found.append(Block(tuple(rows), tuple(columns[c] for c in chosen), tuple(columns)))
+                dummies = {successor.get(d, -1) for k in rows for d in below.get(hidden[k].equation, ())}
+                part = matrix[:, sorted(dummies & set(columns))][rows]
+                if len(dummies) != len(rows) or not dummies <= set(columns) or not _regular(part):
+                    sizes = scale[columns] if order == 0 else np.ones(len(columns))
+                    dummies = {columns[c] for c in choose(matrix[np.ix_(rows, columns)], sizes)}
+                if len(dummies) < len(rows):
+                    raise np.linalg.LinAlgError("no states are left to determine")
+                chosen_by |= {hidden[k].equation: dummies for k in rows}
+                found.append(Block(tuple(rows), tuple(sorted(dummies)), tuple(columns)))
+            below = chosen_by
             taken |= set().union(*(pattern[k] for k in group))
     except np.linalg.LinAlgError:
         columns = sorted(set().union(*pattern))
@@ -102,6 +118,14 @@ def choose_blocks(
         chosen = choose(matrix[:, columns], scale[columns])
         return (Block(everything, tuple(columns[c] for c in chosen), tuple(columns)),)
     return tuple(found)
+
+
+def _regular(matrix: NDArray[np.float64]) -> bool:
+    """Is a square matrix far from singular, rows scaled to one?"""
+    size = np.abs(matrix).max(axis=1, initial=0.0)
+    if matrix.shape[0] != matrix.shape[1] or not (size > 0.0).all():
+        return False
+    return bool(np.linalg.cond(matrix / size[:, None]) < 1e6)
 
 
 def _connected(group: Sequence[int], pattern: Sequence[frozenset[int]], taken: set[int]) -> list[list[int]]:
