@@ -14,7 +14,7 @@ from ..errors import ReservedError
 from .ast import Binary, Bound, Call, Expr, Index, Name, Num, Span, Unary
 from .complaint import Complaint
 from .isolate import denominator_order, isolated, with_primes
-from .names import TIME, split_primes
+from .names import STIFF, TIME, split_primes
 from .syntax import Algebraic, Definition, Derivative, Function, Initial, Statement, Unpacking
 
 
@@ -136,6 +136,10 @@ def _call(left: Call, expr: Expr, whole: Span) -> Statement:
     assert left.span is not None
     name = Name(left.func, left.span)
     args = left.args
+    if left.func == STIFF:
+        raise Complaint(
+            "`@stiff` marks terms, not equations", left.span, "write x' = @stiff(...), or x' = a*x - @stiff(k*x^3)"
+        )
     if left.index is not None:
         raise Complaint("an output of a network cannot be assigned", left.span, "give it a name: p, q = U(x, y)")
     base, order = split_primes(left.func)

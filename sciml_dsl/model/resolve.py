@@ -15,9 +15,9 @@ from itertools import pairwise
 from ..collector import uncollected
 from ..errors import ModelError, NameModelError, UnsupportedError
 from ..language import syntax
-from ..language.ast import Binary, Bound, Call, Expr, Name, Span, Unary, names
+from ..language.ast import Binary, Bound, Call, Expr, Name, Span, Unary, names, postorder
 from ..language.complaint import Complaint
-from ..language.names import BUILTINS, TIME
+from ..language.names import BUILTINS, STIFF, TIME
 from .algebraic import unknowns
 from .array_statements import ArrayStatements
 from .constants import evaluate
@@ -158,6 +158,7 @@ class _Resolver:
         elif isinstance(statement, syntax.Event):
             self.events.append(statement)
         elif isinstance(statement, syntax.Algebraic):
+            unmarked(statement.expr, "an algebraic equation")
             self.algebraic.append(statement)
         elif isinstance(statement, syntax.ModelName):
             if self.name is not None:
@@ -424,6 +425,7 @@ class _Resolver:
 
     def fixed(self, expr: Expr, what: str, ranges: tuple[Bound, ...] = ()) -> Expr:
         """Check an expression that may depend on parameters and constants only."""
+        unmarked(expr, what)
         checked = self.scope.check(expr, networks=False, time=False, ranges=ranges)
         bodies = {name: (self.scope.functions[name], f.body) for name, f in self.functions.items()}
         pending = sorted(free_names(checked, bodies))
@@ -472,6 +474,8 @@ class _Resolver:
         return evaluate(expr, self.constant_values(), "the period of `every`", self.scope.described())
 
     def event(self, event: syntax.Event) -> Event:
+        for part in (event.subject, *(assignment.expr for assignment in event.assignments)):
+            unmarked(part, "an event")
         if event.kind == "when":
             condition, time, period, start, stop = self.condition(event.subject), None, None, None, None
         else:
@@ -590,6 +594,18 @@ class _Resolver:
                 base = name[1:-2] if name.endswith("dt") and len(name) > 3 else name[1:]
                 return f"`{name} = ...` only defines a name; write {base}' = ... or d{base}/dt = ..."
         return "write x' = ... or dx/dt = ..."
+
+
+def unmarked(expr: Expr, what: str) -> None:
+    """Refuse `@stiff` where no derivative is made of the term."""
+    for node in postorder(expr):
+        if isinstance(node, Call) and node.func == STIFF:
+            raise Complaint(
+                f"`@stiff` has no effect in {what}",
+                Span(node.span.start, node.span.start + len(STIFF)) if node.span is not None else NOWHERE,
+                "it marks terms of equations: x' = a*x - @stiff(k*x^3)",
+                ModelError,
+            )
 
 
 def _primes(order: int) -> str:
