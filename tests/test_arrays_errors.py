@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import sciml_dsl as sd
+from tests import marked as marked_place
 
 U = "; u[i]' = 1 for i in 1..3"
 
@@ -71,15 +72,4 @@ CASES = [
 
 @pytest.mark.parametrize(("marked", "kind", "message", "hint"), CASES, ids=[c[0][:40] for c in CASES])
 def test_errors(marked, kind, message, hint):
-    start = marked.index("⟦")
-    text = marked.replace("⟦", "").replace("⟧", "")
-    with pytest.raises(sd.ModelError) as caught:
-        sd.model(text, "my.sciml")
-    error = caught.value
-    assert type(error) is kind, error
-    assert message in error.message, error
-    assert hint in (error.hint or ""), error
-    line = text.count("\n", 0, start) + 1
-    assert (error.line, error.column) == (line, start - text.rfind("\n", 0, start)), error
-    caret = next(row for row in str(error).split("\n") if set(row.split("| ")[-1].strip()) == {"^"})
-    assert caret.count("^") == marked.index("⟧") - start - 1, error
+    marked_place.check(marked, kind, message, hint)

@@ -155,7 +155,7 @@ def test_unbounded_parameters_are_null_in_json(here: Path) -> None:
     assert "no default in the text for k" in run("check", "open.sciml").stdout
 
 
-def test_check_stays_light_and_quick(here: Path) -> None:
+def test_check_stays_light(here: Path) -> None:
     code = (
         "import sys\nfrom sciml_dsl.cli import main\n"
         "try: main(['check', 'decay.sciml'])\nexcept SystemExit as e: assert e.code == 0\n"
@@ -163,7 +163,8 @@ def test_check_stays_light_and_quick(here: Path) -> None:
         "assert not heavy, heavy"
     )
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    subprocess.run([sys.executable, "-c", code], check=True, env=env, capture_output=True)
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_code_runs_alone(here: Path) -> None:

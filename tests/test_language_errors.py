@@ -7,6 +7,7 @@ import pickle
 import pytest
 
 import sciml_dsl as sd
+from tests import marked as marked_place
 
 # text with the place marked by ⟦ ⟧ (removed before parsing), class, part of the message, part of the hint
 CASES = [
@@ -142,21 +143,7 @@ CASES = [
 
 @pytest.mark.parametrize(("marked", "kind", "message", "hint"), CASES, ids=[c[0][:40] for c in CASES])
 def test_errors(marked, kind, message, hint):
-    start = marked.index("⟦")
-    text = marked.replace("⟦", "").replace("⟧", "")
-    with pytest.raises(sd.ModelError) as caught:
-        sd.model(text, "my.sciml")
-    error = caught.value
-    assert type(error) is kind, error
-    assert message in error.message, error
-    assert hint in (error.hint or ""), error
-    line = text.count("\n", 0, start) + 1
-    column = start - text.rfind("\n", 0, start)
-    assert (error.line, error.column) == (line, column), error
-    width = marked.index("⟧") - start - 1
-    assert f"my.sciml:{line}:{column}: " in str(error)
-    caret = next(row for row in str(error).split("\n") if set(row.split("| ")[-1].strip()) == {"^"})
-    assert caret.count("^") == width or marked.count("\n"), error
+    marked_place.check(marked, kind, message, hint)
 
 
 def test_how_an_error_looks():

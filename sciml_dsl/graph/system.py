@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 from ..model.spec import Network
 from .derivatives import Sparse, gradient, jvp, sparse_jacobian, vjp
 from .graph import Graph
+from .tail import Shape
 
 if TYPE_CHECKING:  # checking a model must not import numpy
     import numpy as np
     from numpy.typing import NDArray
 
-    from .colouring import Colouring
 
 @dataclass(frozen=True)
 class EventNodes:
@@ -37,7 +37,7 @@ class EventNodes:
 
 
 @dataclass
-class System:
+class System(Shape):
     """Nodes of a model's right-hand side, observables, initial values and events.
 
     Parameters `p` of generated code are `parameters` followed by the weights of
@@ -73,25 +73,6 @@ class System:
         """Number of parameters, network weights not counted."""
         return len(self.parameters)
 
-    @property
-    def n_weights(self) -> int:
-        """Number of network weights."""
-        return sum(net.n_weights for net in self.networks)
-
-    @property
-    def tables_at(self) -> int:
-        """Where the tables of the inputs begin in `p`."""
-        return self.n_params + self.n_weights
-
-    @cached_property
-    def weight_offsets(self) -> tuple[int, ...]:
-        """Where each network's weights begin in `p`."""
-        offsets, at = [], self.n_params
-        for net in self.networks:
-            offsets.append(at)
-            at += net.n_weights
-        return tuple(offsets)
-
     @cached_property
     def state_leaves(self) -> tuple[int, ...]:
         return tuple(self.graph.leaf("state", i) for i in range(self.n))
@@ -117,13 +98,6 @@ class System:
         rows = np.array([i for i, _ in self.jacobian], np.int64)
         indptr = np.searchsorted(rows, np.arange(self.n + 1, dtype=np.int64)).astype(np.int64)
         return indptr, np.array([j for _, j in self.jacobian], np.int64)
-
-    @cached_property
-    def colouring(self) -> Colouring:
-        """Colours of the states: those of one colour share no equation."""
-        from .colouring import colour
-
-        return colour(*self.jacobian_pattern, self.n)
 
     def product(self) -> list[int]:
         """df/du v for seeds v_0..v_{n-1}, time and parameters held fixed."""

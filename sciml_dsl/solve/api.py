@@ -138,25 +138,15 @@ def solve(
     if dt0 is not None and not dt0 > 0.0:
         raise InputError(f"dt0 must be positive, got {dt0}")
     if method in SUNDIALS:
-        from .sundials.api import solve as by_sundials
-
-        if model.spec.algebraic:
-            raise UnsupportedError(
-                f'method="{method}" does not take algebraic equations (`0 = ...`) yet; use "auto", or one of '
-                "the other methods of this package"
-            )
-        if sensitivities not in (None, False):
-            raise InputError(f'method="{method}" carries no sensitivities; use "auto", "tsit5" or "rodas5p"')
-        refused = {"dtmin": dtmin, "dt": dt, "positive": positive, "controller": controller, "progress": progress}
-        for name, value in (
-            *refused.items(),
-            ("dtype", dtype if dtype != "float64" else None),
-            ("initialization", initialization if initialization != "check" else None),
-        ):
-            if value:
-                raise InputError(f'method="{method}" takes no {name}; use one of the methods of this package')
         if d_discontinuities is not None:
             stops = np.append(stops, _ordered(d_discontinuities, t0, t1, "d_discontinuities", sort=True))
+        _not_for_sundials(
+            method, model, sensitivities=sensitivities, dtmin=dtmin, dt=dt, positive=positive, controller=controller,
+            progress=progress, dtype=dtype if dtype != "float64" else None,
+            initialization=initialization if initialization != "check" else None,
+        )  # fmt: skip
+        from .sundials.api import solve as by_sundials
+
         return by_sundials(
             ready, method, t0, t1, start, values, None if saveat is None else times, stops,
             rtol=ready.tolerance(rtol, 1e-6, "rtol"), atol=ready.tolerance(atol, 1e-9, "atol"),
@@ -245,6 +235,20 @@ def solve(
         if watcher is not None:
             watcher.close()
     return named(trajectory, perf_counter() - began)
+
+
+def _not_for_sundials(method: str, model: Model, *, sensitivities: Any, **refused: Any) -> None:
+    """Raise for what was asked of a SUNDIALS method and only our own do."""
+    if model.spec.algebraic:
+        raise UnsupportedError(
+            f'method="{method}" does not take algebraic equations (`0 = ...`) yet; use "auto", or one of '
+            "the other methods of this package"
+        )
+    if sensitivities not in (None, False):
+        raise InputError(f'method="{method}" carries no sensitivities; use "auto", "tsit5" or "rodas5p"')
+    for name, value in refused.items():
+        if value:
+            raise InputError(f'method="{method}" takes no {name}; use one of the methods of this package')
 
 
 def _plainly(

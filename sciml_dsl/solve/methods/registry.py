@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..problem import NativeFunctions
-    from .diagonal import AdditiveTableau, DiagonalTableau
     from .rosenbrock_tableau import Tableau as RosenbrockTableau
     from .splitting import Splitting
     from .tableau import Tableau
@@ -133,64 +132,49 @@ def _from(module: str, name: str = "address") -> Callable[[], int]:
     return load
 
 
-def _tableau(module: str) -> Callable[[], Tableau]:
+def _tableau(module: str) -> Callable[[], Any]:
+    """The tableau in a module of this folder, looked up when first needed."""
+
     @cache
-    def load() -> Tableau:
-        tableau: Tableau = importlib.import_module(f".{module}", __package__).TABLEAU
-        return tableau
+    def load() -> Any:
+        return importlib.import_module(f".{module}", __package__).TABLEAU
 
     return load
 
 
+def _by_tableau(
+    name: str, label: str, orders: tuple[int, int, int], kind: Kind, compiled: str, controller: Controller,
+    module: str = "", **more: Any,
+) -> Method:  # fmt: skip
+    """A method that is nothing but a tableau, in the module of its name (or `module`).
+
+    `orders`: of the solution, of the error estimate, degree of the interpolant;
+    `compiled`: the module with the compiled function that all of a kind share.
+    """
+    tableau = _tableau(module or name)
+    sizes: dict[str, Any] = {
+        "work_size": lambda n: tableau().doubles(n),
+        "iwork_size": lambda n: tableau().integers(n),
+        "fill": lambda work, iwork, n: tableau().fill(work, iwork, n),
+    }
+    return Method(name, label, *orders, kind, controller, load=_from(compiled), **(sizes | more))
+
+
 def _explicit(module: str, label: str, order: int, error_order: int, degree: int, stiff_at: float = inf) -> Method:
-    """A method that is nothing but a tableau, in the module of its name."""
-
-    @cache
-    def tableau() -> Tableau:
-        found: Tableau = importlib.import_module(f".{module}", __package__).TABLEAU
-        return found
-
-    return Method(
-        module,
-        label,
-        order,
-        error_order,
-        degree,
-        "explicit",
-        proportional(error_order),
-        load=_from("explicit"),
-        work_size=lambda n: tableau().doubles(n),
-        iwork_size=lambda n: tableau().integers(n),
-        fill=lambda work, iwork, n: tableau().fill(work, iwork, n),
-        stiff_at=stiff_at,
-        tableau=tableau,
-    )
+    """An explicit Runge-Kutta method."""
+    orders = order, error_order, degree
+    return _by_tableau(
+        module, label, orders, "explicit", "explicit", proportional(error_order), stiff_at=stiff_at,
+        tableau=_tableau(module),
+    )  # fmt: skip
 
 
 def _rosenbrock(name: str, label: str, order: int, error_order: int, degree: int, module: str = "") -> Method:
-    """A Rosenbrock method, which is a tableau in the module of its name."""
-
-    @cache
-    def tableau() -> RosenbrockTableau:
-        found: RosenbrockTableau = importlib.import_module(f".{module or name}", __package__).TABLEAU
-        return found
-
-    return Method(
-        name,
-        label,
-        order,
-        error_order,
-        degree,
-        "implicit",
-        integral(error_order),
-        load=_from("rosenbrock"),
-        work_size=lambda n: tableau().doubles(n),
-        iwork_size=lambda n: N_OWN,
-        fill=lambda work, iwork, n: tableau().fill(work, iwork, n),
-        needs_jacobian=True,
-        mass=True,
-        rosenbrock=tableau,
-    )
+    """A Rosenbrock method."""
+    return _by_tableau(
+        name, label, (order, error_order, degree), "implicit", "rosenbrock", integral(error_order), module,
+        iwork_size=lambda n: N_OWN, needs_jacobian=True, mass=True, rosenbrock=_tableau(module or name),
+    )  # fmt: skip
 
 
 def _fixed(module: str, label: str, order: int, degree: int) -> Method:
@@ -229,28 +213,11 @@ def _symplectic(module: str, label: str, order: int) -> Method:
 
 
 def _diagonal(module: str, label: str, order: int, error_order: int, degree: int) -> Method:
-    """A diagonally implicit method, a tableau in the module of its name."""
-
-    @cache
-    def tableau() -> DiagonalTableau:
-        found: DiagonalTableau = importlib.import_module(f".{module}", __package__).TABLEAU
-        return found
-
-    return Method(
-        module,
-        label,
-        order,
-        error_order,
-        degree,
-        "implicit",
-        integral(error_order),
-        load=_from("esdirk"),
-        work_size=lambda n: tableau().doubles(n),
-        iwork_size=lambda n: tableau().integers(n),
-        fill=lambda work, iwork, n: tableau().fill(work, iwork, n),
-        needs_jacobian=True,
-        mass=True,
-    )
+    """A diagonally implicit method."""
+    return _by_tableau(
+        module, label, (order, error_order, degree), "implicit", "esdirk", integral(error_order),
+        needs_jacobian=True, mass=True,
+    )  # fmt: skip
 
 
 def _radau(name: str, label: str, fewest: int, most: int) -> Method:
@@ -299,27 +266,10 @@ def _ndf() -> Method:
 
 
 def _additive(module: str, label: str, order: int, error_order: int, degree: int) -> Method:
-    """A method for terms marked `@stiff` and the rest, two tableaux in the module of its name."""
-
-    @cache
-    def tableau() -> AdditiveTableau:
-        found: AdditiveTableau = importlib.import_module(f".{module}", __package__).TABLEAU
-        return found
-
-    return Method(
-        module,
-        label,
-        order,
-        error_order,
-        degree,
-        "imex",
-        integral(error_order),
-        load=_from("additive"),
-        work_size=lambda n: tableau().doubles(n),
-        iwork_size=lambda n: tableau().integers(n),
-        fill=lambda work, iwork, n: tableau().fill(work, iwork, n),
-        needs_jacobian=True,
-    )
+    """A method for terms marked `@stiff` and the rest: two tableaux."""
+    return _by_tableau(
+        module, label, (order, error_order, degree), "imex", "additive", integral(error_order), needs_jacobian=True
+    )  # fmt: skip
 
 
 TSIT5 = Method("tsit5", "Tsit5", 5, 4, 4, "explicit", proportional(4), stiff_at=2.0)
