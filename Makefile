@@ -12,13 +12,14 @@ export MPLBACKEND ?= Agg
 # Two test processes with one thread each suit two cores; nested thread pools do not.
 test test-slow: export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo test test-slow lint bench bench-compile bench-solve clean
+.PHONY: help demo test test-slow lint fuzz bench bench-compile bench-solve clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo       find the missing terms of a predator-prey model in real data (figure in out/)"
 	@echo "make test       lint, type check and tests"
 	@echo "make test-slow  the tests that take long"
+	@echo "make fuzz       20,000 texts, guided by coverage; only the package's errors may come out"
 	@echo "make bench      time against scipy, torchdiffeq and diffrax, side by side"
 	@echo "make bench-compile  text to native code, beside sympy, numba, symengine and gcc"
 	@echo "make bench-solve  work against achieved error: fifteen problems, nine libraries"
@@ -35,7 +36,8 @@ $(BIN)/python:
 $(VENV)/.ready-plot: EXTRAS := plot
 $(VENV)/.ready-dev: EXTRAS := dev,plot
 $(VENV)/.ready-bench: EXTRAS := bench,plot
-$(VENV)/.ready-plot $(VENV)/.ready-dev $(VENV)/.ready-bench: $(SETUP) | $(BIN)/python
+$(VENV)/.ready-fuzz: EXTRAS := dev,fuzz
+$(VENV)/.ready-plot $(VENV)/.ready-dev $(VENV)/.ready-bench $(VENV)/.ready-fuzz: $(SETUP) | $(BIN)/python
 	@echo "installing sciml_dsl[$(EXTRAS)] into $(VENV) (the first time takes a few minutes)"
 	$(PIP) torch==2.13.0
 	$(PIP) --editable '.[$(EXTRAS)]'
@@ -58,6 +60,10 @@ test: lint
 test-slow: $(VENV)/.ready-dev
 	$(BIN)/python tests/prewarm.py
 	$(BIN)/python -m pytest -n $(JOBS) -m slow -q
+
+# `make fuzz FUZZ=100000` for more; atheris needs Python 3.11 or 3.12 on Linux.
+fuzz: $(VENV)/.ready-fuzz
+	$(BIN)/python tests/fuzz.py $(FUZZ)
 
 # `make bench BENCH="solve --quick"` runs some cases, or shortly.
 bench: $(VENV)/.ready-bench

@@ -18,6 +18,7 @@ PIECES = (
     "if then else and or not ifelse exp max wiener history jump reaction input for hidden activation tanh inf "
     "linear constant cubic hold "
     "x' θ'' dx/dt d(x)/dt x(0) x'(0) NN(x) U(x)[1] @ode_def @ode_def_bare ( ) [ ] { } , ; : ? = == := += -= *= /= -> "
+    "0= λ @stiff @stiff( "
     "i j N u[i] u[1] v[i,j] u[i]' u[i-1] [1,2] sum( prod( for i in 1..N 1..3 mod( "
     "=> + - * / ^ ** < <= > >= != && || ! // √ · − ≤ ' ′ ″ # #= =# .. . 0 1 2 3.5 1e3 1e999 .5 2x 2( 0x1 1_0 "
     '\\ " $ % & | ~ ∂ \u0301 ² ₁ ½ \x00 \ufeff \u2028 é 変 🐁'
@@ -63,6 +64,9 @@ STATEMENTS = (
     "z[i, j]'' = r[i, j]*z[i, j] + l[2] for i in 1..2, j in 0..1; z(0) = 2",
     "flux[i] = sum(w[j]*j for j in i..N, k in 1..j) for i in 1..N - 1",
     "at 5: w[i] *= 2 for i in 1..2, w[3] = 0, x += max(w[i] for i in 1..N)",
+    "0 = x^2 + λ*y - 1",
+    "0 = 2*v' + x; v(0) = 1",
+    "C*dv/dt + g*v = @stiff(x) - @stiff x*y",
     "when x < 0.1 and y > 2: x += 1, terminate",
     "every 24 from 0 until 240: x = g",
     "@ode_def A begin\n dz = -k*z^2\nend k",

@@ -70,6 +70,8 @@ class Measurements:
         """The values of one column, shape `(T,)`."""
         return self.values[:, self.columns.index(name)]
 
+_NO_NUMBER = "leave the cell empty where nothing was measured, or a column of words out of the table"
+
 
 def read_table(path: str | Path) -> pd.DataFrame:
     """Read a CSV file of measurements.
@@ -229,11 +231,11 @@ def _number(cell: str, decimal_comma: bool, where: str) -> float:
         value = float(text)
     except ValueError:
         raise DataError(
-            f"{where}: `{cell}` is not a number\n  hint: leave the cell empty where nothing was measured"
+            f"{where}: `{cell}` is not a number\n  hint: {_NO_NUMBER}"
         ) from None
     if "_" in text or math.isinf(value):
         raise DataError(
-            f"{where}: `{cell}` is not a finite number\n  hint: leave the cell empty where nothing was measured"
+            f"{where}: `{cell}` is not a finite number\n  hint: {_NO_NUMBER}"
         )
     return value
 
