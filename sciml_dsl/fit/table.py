@@ -70,6 +70,7 @@ class Measurements:
         """The values of one column, shape `(T,)`."""
         return self.values[:, self.columns.index(name)]
 
+
 _NO_NUMBER = "leave the cell empty where nothing was measured, or a column of words out of the table"
 
 
@@ -230,13 +231,9 @@ def _number(cell: str, decimal_comma: bool, where: str) -> float:
     try:
         value = float(text)
     except ValueError:
-        raise DataError(
-            f"{where}: `{cell}` is not a number\n  hint: {_NO_NUMBER}"
-        ) from None
+        raise DataError(f"{where}: `{cell}` is not a number\n  hint: {_NO_NUMBER}") from None
     if "_" in text or math.isinf(value):
-        raise DataError(
-            f"{where}: `{cell}` is not a finite number\n  hint: {_NO_NUMBER}"
-        )
+        raise DataError(f"{where}: `{cell}` is not a finite number\n  hint: {_NO_NUMBER}")
     return value
 
 
