@@ -18,7 +18,7 @@ from typing import Any
 import click
 
 from . import __version__
-from .errors import SciMLError
+from .errors import ModelError, SciMLError
 
 COMMANDS = {
     "check": "Read a model and say what it is, or what to mend; warn of what looks wrong.",
@@ -72,7 +72,10 @@ class Program(click.Group):
             _report(error, error.format_message(), args)
         except SciMLError as error:
             status = 2
-            _report(error, str(error), args)
+            text = str(error)
+            if isinstance(error, ModelError) and len(error.errors) > 1:
+                text = text.replace("\n\n", "\n\nerror: ", len(error.errors) - 1)
+            _report(error, text, args)
         except BrokenPipeError:
             # The reader has gone (`| head`); what is still buffered has nowhere to go.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -86,19 +89,23 @@ def _report(error: Exception, text: str, args: Sequence[str]) -> None:
         return
     from .commands.console import echo_json
 
-    message, _, hint = text.partition("\n  hint: ")
+    several = error.errors if isinstance(error, ModelError) else ()
     echo_json(
-        {
-            "error": {
-                "type": type(error).__name__,
-                "message": getattr(error, "message", None) or message,
-                "file": getattr(error, "filename", None),
-                "line": getattr(error, "line", None),
-                "column": getattr(error, "column", None),
-                "hint": getattr(error, "hint", None) or hint or None,
-            }
-        }
+        {"error": _parts(error, text), **({"errors": [_parts(e, str(e)) for e in several]} if several[1:] else {})}
     )
+
+
+def _parts(error: Exception, text: str) -> dict[str, Any]:
+    """An error as JSON has it."""
+    message, _, hint = text.partition("\n  hint: ")
+    return {
+        "type": type(error).__name__,
+        "message": getattr(error, "message", None) or message,
+        "file": getattr(error, "filename", None),
+        "line": getattr(error, "line", None),
+        "column": getattr(error, "column", None),
+        "hint": getattr(error, "hint", None) or hint or None,
+    }
 
 
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import difflib
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 
@@ -47,6 +47,9 @@ class ModelError(SciMLError, ValueError):
     Arguments: `message` (what is wrong), `hint` (what to write instead), and the
     place: `source` text with `start` and `end` offsets, and `filename`.
     `line` and `column` count from 1.
+
+    A text may hold several errors: `errors` are all that were found, in the order of
+    the text, each by itself.  The error raised is the first of them; printed, it shows all.
     """
 
     def __init__(
@@ -78,6 +81,22 @@ class ModelError(SciMLError, ValueError):
         if hint:
             shown = f"{shown}\n  hint: {hint}"
         super().__init__(shown)
+        self._all: tuple[ModelError, ...] = ()
+
+    @property
+    def errors(self) -> tuple[ModelError, ...]:
+        """All errors found in the text, in its order; of a single error, that one."""
+        return self._all or (self,)
+
+    @classmethod
+    def together(cls, errors: Sequence[ModelError], note: str = "") -> ModelError:
+        """One error that stands for several: it is the first of them and prints all; `note` ends the text."""
+        if len(errors) == 1 and not note:
+            return errors[0]
+        first = errors[0]
+        error = _rebuild(type(first), ("\n\n".join([*map(str, errors), *([note] if note else [])]),), first.__dict__)
+        error._all = tuple(errors)
+        return error
 
     def _with_caret(self, message: str, line: str, start: int, end: int) -> str:
         left = max(0, start - 60)  # a window, so a very long line stays readable

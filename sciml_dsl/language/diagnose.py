@@ -193,7 +193,7 @@ def _missing_sign(p: _Place) -> Complaint | None:
         return Complaint(f"the argument of `{left}` stands in parentheses", whole, f"write {left}({right})")
     if before.value == "lambda" and p.has("_COLON"):
         return Complaint("functions are not written with `lambda`", before.span, "write f(a, b) = a*b")
-    if p.head.type in ("_PARAM", "_CONST") and p.before is not None and token.type == "NUMBER":
+    if p.head.type in ("_PARAM", "_CONST") and before.type == "NAME" and "_EQ" in p.accepts and token.type == "NUMBER":
         return Complaint("the `=` is missing", whole, f"write {left} = {right}")
     if p.head.type == "_MODEL":
         return Complaint("the name of a model is one word", whole, f"write model {left}_{right}")

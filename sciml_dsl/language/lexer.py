@@ -35,6 +35,7 @@ _GOES_ON_AFTER = frozenset(
 _GOES_ON_BEFORE = frozenset(
     "PLUS MINUS TIMES DIVIDE POW COMPARE AND OR _THEN _ELSE _EQ _QUERY _LBRACE _ARROW _DOTS".split()
 )
+_DECLARES = re.compile(r"(?:model|param|const|input|neural)[^\S\n]+[^\W\d]")
 _LOOP = re.compile(r"for\s+[^\W\d]\w*\s+in\b")
 _PLAIN = frozenset("PLUS MINUS TIMES DIVIDE POW NUMBER COMPARE _COMMA _ARROW FATARROW".split())
 _JULIA_ONLY = {"&&": "AND", "||": "OR", "!": "NOT", "//": "DIVIDE"}
@@ -54,7 +55,12 @@ def tokenize(text: str, pattern: re.Pattern[str]) -> list[Token]:
 
     Raises `Complaint` for characters, brackets and numbers that cannot be meant.
     """
-    return _Lexer(text, pattern).run()
+    lexer = _Lexer(text, pattern)
+    try:
+        return lexer.run()
+    except Complaint as complaint:
+        complaint.statement = lexer.statement(complaint.span.start)
+        raise
 
 
 class _Lexer:
@@ -68,10 +74,13 @@ class _Lexer:
         self.macro: Token | None = None  # the @ode_def being read
         self.place = "native"  # native | header (@ode_def Name begin) | block | tail (behind end)
         self.line_ended = False
+        self.started = False  # comments are understood
 
     def run(self) -> list[Token]:
         tokens, words = self.tokens, self.words
-        for match in self.pattern.finditer(_without_block_comments(self.text)):
+        text = _without_block_comments(self.text)
+        self.started = True
+        for match in self.pattern.finditer(text):
             kind = match.lastgroup
             if kind == "WS" or kind == "COMMENT":
                 continue
@@ -113,10 +122,21 @@ class _Lexer:
         self.finish()
         return self.tokens
 
+    def statement(self, position: int) -> int | None:
+        """Where the statement begins that cannot be read at `position`; None where nothing behind it can be read."""
+        if not self.started or self.place not in ("native", "block") or position == getattr(self.macro, "start", None):
+            return None
+        line = self.text.rfind("\n", 0, position) + 1
+        if self.open and self.open[0].start < line:
+            return line  # a bracket of an earlier line is not closed, and the line is a statement of its own
+        return self.tokens[self.first].start if self.first < len(self.tokens) else position
+
     def goes_on(self, token: Token) -> bool:
         """Whether the statement before a newline continues with `token` on the next line."""
         if self.first == len(self.tokens) or self.place == "header":
             return True
+        if self.tokens[-1].type == "_EQ" and _DECLARES.match(self.text, token.start):
+            return False
         if self.tokens[-1].type in _GOES_ON_AFTER or token.type in _GOES_ON_BEFORE:
             return True
         return token.value == "for" and _LOOP.match(self.text, token.start) is not None
@@ -166,6 +186,8 @@ class _Lexer:
     def semicolon(self, start: int) -> None:
         if self.open:
             bracket = self.open[-1]
+            if "\n" in self.text[bracket.start : start]:
+                raise self.never_closed(bracket)
             raise Complaint(
                 f"`;` inside `{bracket.value}`",
                 Span(start, start + 1),
@@ -188,8 +210,7 @@ class _Lexer:
     def finish(self) -> None:
         end = len(self.text)
         if self.open:
-            bracket = self.open[-1]
-            raise Complaint(f"this `{bracket.value}` is never closed", bracket.span)
+            raise self.never_closed(self.open[-1])
         if self.place in ("header", "block"):
             assert self.macro is not None
             word = "begin" if self.place == "header" else "end"
@@ -201,11 +222,16 @@ class _Lexer:
 
     # ------------------------------------------------------------ brackets and numbers
 
+    def never_closed(self, bracket: Token) -> Complaint:
+        return Complaint(f"this `{bracket.value}` is never closed", bracket.span)
+
     def close(self, token: Token) -> None:
         if not self.open:
             raise Complaint(f"`{token.value}` closes nothing: no bracket is open here", token.span)
         opening = self.open.pop()
         if opening.type != _CLOSES[token.type]:
+            if "\n" in self.text[opening.start : token.start]:
+                raise self.never_closed(opening)
             raise Complaint(
                 f"`{token.value}` does not close the `{opening.value}` opened before it",
                 token.span,

@@ -123,6 +123,11 @@ def is_name(text: str) -> bool:
     return plain and (text.isascii() or (text != "ℯ" and split_dots(text)[1] == 0))
 
 
+def words(text: str) -> list[str]:
+    """Everything in a text that looks like a name."""
+    return _NAME.findall(text)
+
+
 def split_primes(name: str) -> tuple[str, int]:
     """The base name and the order of derivative: `θ''` -> ("θ", 2)."""
     base = name.rstrip("".join(PRIMES))

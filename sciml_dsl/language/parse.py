@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ..collector import uncollected
 from ..errors import SyntaxModelError
-from .complaint import Complaint
+from .complaint import Complaint, all_errors
 from .lalr import UnexpectedAt
 from .lexer import tokenize
 from .syntax import Definition, Document, Statement
@@ -24,13 +24,14 @@ MAX_CHARACTERS = 64_000_000
 
 
 @uncollected
-def parse(text: str, filename: str | None = None) -> Document:
+def parse(text: str, filename: str | None = None, *, tolerant: bool = False) -> Document:
     """Parse the text of a model; names are not looked up yet.
 
-    Arguments: `text`, at most 64 million characters; `filename`, shown in errors.
-    Returns the statements in their order.  Raises `SyntaxModelError` where the
-    text does not follow the grammar, `ReservedError` for constructions that are
-    not built yet.
+    Arguments: `text`, at most 64 million characters; `filename`, shown in errors;
+    `tolerant`, what is wrong goes into the document's `problems` instead of being raised,
+    and the other statements are there.  Returns the statements in their order.  Raises
+    `SyntaxModelError` where the text does not follow the grammar, `ReservedError` for
+    constructions that are not built yet; `errors` of it are all that were found.
 
     >>> parse("x' = -k*x; param k = 1").statements[0].order
     1
@@ -51,9 +52,14 @@ def parse(text: str, filename: str | None = None) -> Document:
     ready = tables()
     try:
         tokens = tokenize(text, ready.pattern)
-        statements = _statements(tokens, ready)
-    except Complaint as complaint:
-        raise complaint.located(text, filename) from None
+        statements = read_statements(tokens, ready)
+    except Complaint:
+        from .recover import recover
+
+        document = recover(text, filename, ready)
+        if tolerant:
+            return document
+        raise all_errors(document.problems, text, filename) from None
     return Document(tuple(statements), text, filename, any(token.type == "_MACRO" for token in tokens))
 
 
@@ -68,7 +74,7 @@ def parse_expression(text: str) -> Document:
     return document
 
 
-def _statements(tokens: list[Token], ready: Tables) -> list[Statement]:
+def read_statements(tokens: list[Token], ready: Tables) -> list[Statement]:
     try:
         return cast("list[Statement]", ready.driver.run(tokens))
     except UnexpectedAt as problem:
@@ -79,4 +85,6 @@ def _statements(tokens: list[Token], ready: Tables) -> list[Statement]:
         feed: Any = parser.parser_state.feed_token
         for token in tokens[: problem.index]:
             feed(token)
-        raise diagnose(tokens, problem.index, parser.accepts()) from None
+        complaint = diagnose(tokens, problem.index, parser.accepts())
+        complaint.statement = tokens[min(problem.index, len(tokens) - 1)].start if tokens else None
+        raise complaint from None

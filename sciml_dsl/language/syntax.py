@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .ast import Bound, Expr, Name, Span
+from .complaint import Complaint
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,10 +196,16 @@ Statement = (
 class Document:
     """A parsed text: its statements and the text itself, which errors point into.
 
-    `macro` is True where the text contains an @ode_def block.
+    `macro` is True where the text contains an @ode_def block.  `problems` are complaints about
+    statements that could not be read and are left out, `unclear` the names that stand in these:
+    what is said of them elsewhere cannot be judged.  `complete` is False where reading had to
+    stop before the end.
     """
 
     statements: tuple[Statement, ...]
     source: str | None
     filename: str | None = None
     macro: bool = False
+    problems: tuple[Complaint, ...] = ()
+    unclear: frozenset[str] = frozenset()
+    complete: bool = True

@@ -16,7 +16,8 @@ from ..errors import ModelError, NameModelError, suggest
 from ..language.ast import Expr, Name, Reduce, Span, postorder
 from ..language.complaint import Complaint
 from ..language.names import BUILTINS, INFINITY, MATH_CONSTANTS, TIME, split_primes
-from .scope import NOWHERE, VALUES, Scope
+from .problems import NOWHERE
+from .scope import VALUES, Scope
 from .spec import ModelSpec
 
 

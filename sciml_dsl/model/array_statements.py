@@ -131,17 +131,25 @@ class ArrayStatements:
             lambda name: self.scope.describe(name) if name in self.scope.kinds else None,
         )
         arrays = self.scope.arrays
+        problems = self.scope.problems
         for parameter in self.parameters.values():
-            arrays[parameter.name] = parameter.settle(self.ranges)
+            bounds = problems.attempt(parameter.settle, self.ranges)
+            if bounds is not None:
+                arrays[parameter.name] = bounds
         for array in self.gathered.values():
-            for said in array.said:
-                said.evaluated = self.ranges.evaluate(said)
-                self.ranges.subscripts(said)
-            array.bounds = enclose(array, constants)
-            what = "equation" if array.kind == "state" else "definition"
-            complete(array, constants, what, self._twice(f"the {what} of"))
-            arrays[array.name] = array.bounds
+            if problems.attempt(self._settled, array):
+                arrays[array.name] = array.bounds
+        problems.unclear |= (self.parameters.keys() | self.gathered.keys()) - arrays.keys()
         check_count(sum(math.prod(last - first + 1 for first, last in bounds) for bounds in arrays.values()), NOWHERE)
+
+    def _settled(self, array: Gathered) -> bool:
+        for said in array.said:
+            said.evaluated = self.ranges.evaluate(said)
+            self.ranges.subscripts(said)
+        array.bounds = enclose(array, self.constants)
+        what = "equation" if array.kind == "state" else "definition"
+        complete(array, self.constants, what, self._twice(f"the {what} of"))
+        return True
 
     def _twice(self, what: str) -> Callable[[str, Said], Complaint]:
         def complaint(element: str, said: Said) -> Complaint:
@@ -160,8 +168,12 @@ class ArrayStatements:
         """Equations and definitions, array by array, their expressions checked."""
         found: list[Block] = []
         for array in self.gathered.values():
+            if array.name not in self.scope.arrays:
+                continue
             kind = "derivative" if array.kind == "state" else "definition"
-            found += [said.block(array.name, kind, check(said.expr, said.bounds())) for said in array.said]
+            for said in array.said:
+                checked = self.scope.problems.attempt(check, said.expr, said.bounds())
+                found.append(said.block(array.name, kind, checked or said.expr))
         return found
 
     def initial_blocks(
@@ -171,31 +183,42 @@ class ArrayStatements:
         found: list[Block] = []
         taken = set(self.scope.kinds)
         for array in self.gathered.values():
-            if array.kind != "state":
+            if array.kind != "state" or array.name not in self.scope.arrays:
                 continue
             statements = self.initial.get(array.name, [])
             if array.name in whole:
                 statements = sorted([whole[array.name], *statements], key=lambda s: s.span.start)
             cover = Cover(array.name, array.bounds, self.constants)
             for s in statements:
-                if s.subscripts and len(s.subscripts) != len(array.bounds):
-                    raise Complaint(
-                        f"`{array.name}` has {plural(len(array.bounds), 'subscript')}, not {len(s.subscripts)}",
-                        s.span,
-                        f"its elements are {box(array.name, array.bounds)}",
-                        NameModelError,
-                    )
-                said = Said(s.subscripts, s.ranges, s.expr, s.span)
-                said.evaluated = self.ranges.evaluate(said)
-                said = spread(said, array.bounds, tuple(taken))
-                self.ranges.subscripts(said)
-                self.inside(Index(array.name, said.subscripts, s.span), said)
-                position = cover.add(said)
-                if position is not None:
-                    raise self._twice("the initial value of")(cover.element(position), said)
-                what = f"the initial value of `{array.name}`"
-                found.append(said.block(array.name, "initial", check(said.expr, what, said.bounds())))
+                block = self.scope.problems.attempt(self._initial, array, s, cover, taken, check)
+                found += [] if block is None else [block]
         return found
+
+    def _initial(
+        self,
+        array: Gathered,
+        s: syntax.Initial,
+        cover: Cover,
+        taken: set[str],
+        check: Callable[[Expr, str, tuple[Bound, ...]], Expr],
+    ) -> Block:
+        if s.subscripts and len(s.subscripts) != len(array.bounds):
+            raise Complaint(
+                f"`{array.name}` has {plural(len(array.bounds), 'subscript')}, not {len(s.subscripts)}",
+                s.span,
+                f"its elements are {box(array.name, array.bounds)}",
+                NameModelError,
+            )
+        said = Said(s.subscripts, s.ranges, s.expr, s.span)
+        said.evaluated = self.ranges.evaluate(said)
+        said = spread(said, array.bounds, tuple(taken))
+        self.ranges.subscripts(said)
+        self.inside(Index(array.name, said.subscripts, s.span), said)
+        position = cover.add(said)
+        if position is not None:
+            raise self._twice("the initial value of")(cover.element(position), said)
+        what = f"the initial value of `{array.name}`"
+        return said.block(array.name, "initial", check(said.expr, what, said.bounds()))
 
     def no_array(self, name: str, s: syntax.Initial) -> Complaint:
         """The complaint about `x[1](0) = ...` where x is a scalar."""

@@ -54,7 +54,7 @@ class Model:
         from ..language.parse import parse
         from .resolve import resolve
 
-        return cls(resolve(parse(text, filename)))
+        return cls(resolve(parse(text, filename, tolerant=True)))
 
     @classmethod
     def from_file(cls, path: str | PathLike[str]) -> Model:

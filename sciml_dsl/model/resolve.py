@@ -9,13 +9,15 @@ inputs pass the same checks.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from itertools import pairwise
+from typing import TypeVar
 
 from ..collector import uncollected
 from ..errors import ModelError, NameModelError, UnsupportedError
 from ..language import syntax
-from ..language.ast import Binary, Bound, Call, Expr, Name, Span, Unary, names, postorder
+from ..language.ast import Binary, Bound, Call, Expr, Name, Num, Span, Unary, names, postorder
 from ..language.complaint import Complaint
 from ..language.names import BUILTINS, STIFF, TIME
 from .algebraic import unknowns
@@ -23,12 +25,16 @@ from .array_statements import ArrayStatements
 from .constants import evaluate
 from .dependencies import calls, free_names, order, size, written_out_size
 from .networks import declare
-from .scope import NOWHERE, Scope
+from .problems import NOWHERE, Enough, Problems
+from .scope import Scope
 from .spec import Block, Constant, Definition, Event, Function, Input, ModelSpec, Parameter
 
 MAX_WRITTEN_OUT = 20_000_000
 MAX_CALL_DEPTH = 200
 DEFAULT_NAME = "model"
+
+A = TypeVar("A")
+B = TypeVar("B")
 
 
 @uncollected
@@ -39,24 +45,32 @@ def resolve(document: syntax.Document) -> ModelSpec:
     observables and functions of their definition.  Networks come declared ones
     first, then those only used, in the order of first use with equations before
     observables, functions and events.  Raises `ModelError` (`NameModelError`,
-    `ReservedError`, ...) with the place in the text.
+    `ReservedError`, ...) with the place in the text; its `errors` are all that were
+    found, without those that only follow from others.
 
     >>> from sciml_dsl.language.parse import parse
     >>> resolve(parse("x' = -k*x; param k = 2")).states
     ('x',)
     """
+    problems = Problems(document)
     try:
-        return _Resolver(document).spec()
+        resolver = _Resolver(document, problems)
+        spec = resolver.spec()
     except Complaint as complaint:
-        if document.source is None or complaint.span is NOWHERE:
-            raise complaint.kind(complaint.message, hint=complaint.hint, filename=document.filename) from None
-        raise complaint.located(document.source, document.filename) from None
+        problems.found.append(complaint)
+    except Enough:
+        pass
+    if problems.found:
+        raise problems.error() from None
+    return spec
 
 
 class _Resolver:
-    def __init__(self, document: syntax.Document) -> None:
+    def __init__(self, document: syntax.Document, problems: Problems) -> None:
         self.document = document
-        self.scope = Scope(macro=document.macro)
+        self.problems = problems
+        self.attempt = problems.attempt
+        self.scope = Scope(macro=document.macro, problems=problems)
         self.places: dict[str, Span] = {}
         self.name: str | None = None
         self.derivatives: dict[str, Expr] = {}
@@ -75,31 +89,41 @@ class _Resolver:
 
     def spec(self) -> ModelSpec:
         for statement in self.document.statements:
-            self.enter(statement)
-        if "state" not in self.scope.kinds.values() and not self.algebraic:
+            self.attempt(self.enter, statement)
+        self.without_tables()
+        if "state" not in self.scope.kinds.values() and not self.algebraic and not self.problems.found:
             raise Complaint("the model has no equation", NOWHERE, self._no_equation_hint(), ModelError)
         for unpacking in self.unpackings:
-            self.unpack(unpacking)
+            self.attempt(self.unpack, unpacking)
         self.scope.definitions = self.definitions
         if self.algebraic:
+            if self.problems.found:
+                raise Enough  # which names are unknowns cannot be told
             self.enter_unknowns()
         constants = self.constant_values()
         self.arrays.settle(constants)
         kinds = self.scope.described()
         parameters = self.parameter_items(constants, kinds)
-        check = self.scope.check
-        self.check_recursion()
+        inputs = self.attempted(self.inputs.values(), lambda statement: self.input(statement, constants, kinds))
+        self.attempt(self.check_recursion)
+
+        def check(expr: Expr, local: Sequence[str] = ()) -> Expr:
+            return self.attempt(self.scope.check, expr, local) or expr
+
         derivatives = {name: check(expr) for name, expr in self.derivatives.items()}
         definitions = {name: Definition(name, check(expr)) for name, expr in self.definitions.items()}
-        blocks = self.arrays.blocks(lambda expr, ranges: check(expr, ranges=ranges))
+        blocks = self.arrays.blocks(lambda expr, ranges: self.scope.check(expr, ranges=ranges))
         functions = tuple(
             Function(name, self.scope.functions[name], check(f.body, self.scope.functions[name]))
             for name, f in self.functions.items()
         )
-        events = tuple(self.event(event) for event in self.events)
-        self.check_definitions()
-        self.check_size([*derivatives.values(), *(d.expr for d in definitions.values()), *(b.expr for b in blocks)])
+        events = tuple(self.attempted(self.events, self.event))
+        self.attempt(self.check_definitions)
+        if not self.problems.found:
+            self.check_size([*derivatives.values(), *(d.expr for d in definitions.values()), *(b.expr for b in blocks)])
         initial, initial_blocks = self.initial_values()
+        if self.problems.found:
+            raise Enough
         spec = ModelSpec(
             name=self.name or DEFAULT_NAME,
             states=tuple(derivatives),
@@ -111,7 +135,7 @@ class _Resolver:
             functions=functions,
             networks=tuple(self.scope.networks.values()),
             events=events,
-            inputs=tuple(self.input(statement, constants, kinds) for statement in self.inputs.values()),
+            inputs=tuple(inputs),
             algebraic=self.unknown,
             source=self.document.source,
             filename=self.document.filename,
@@ -120,6 +144,19 @@ class _Resolver:
         if not self.scope.arrays:
             return spec
         return self.arrays.placed(spec, derivatives, initial, definitions, [*blocks, *initial_blocks])
+
+    def without_tables(self) -> None:
+        """What was refused while it was declared is nothing, and nothing can be said of it."""
+        tables: dict[str, Mapping[str, object]] = {"function": self.scope.functions, "network": self.scope.networks}
+        for name, kind in list(self.scope.kinds.items()):
+            if name not in tables.get(kind, self.scope.kinds):
+                del self.scope.kinds[name]
+                self.problems.unclear.add(name)
+
+    def attempted(self, items: Iterable[A], read: Callable[[A], B]) -> list[B]:
+        """What `read` makes of each item; of those about which there is a complaint, nothing."""
+        results = [self.attempt(read, item) for item in items]
+        return [result for result in results if result is not None]
 
     # ------------------------------------------------------------ entering statements
 
@@ -158,8 +195,8 @@ class _Resolver:
         elif isinstance(statement, syntax.Event):
             self.events.append(statement)
         elif isinstance(statement, syntax.Algebraic):
-            unmarked(statement.expr, "an algebraic equation")
             self.algebraic.append(statement)
+            unmarked(statement.expr, "an algebraic equation")
         elif isinstance(statement, syntax.ModelName):
             if self.name is not None:
                 raise Complaint(
@@ -305,6 +342,9 @@ class _Resolver:
             else:
                 message = f"`{call.func}` has {network.n_out} output(s), and there are {count} names"
                 hint = f"give {network.n_out} names, or declare {count} outputs"
+            self.problems.unclear.update(name.name for name in statement.names)
+            for name in statement.names:
+                self.definitions[name.name] = Num(0.0)
             raise Complaint(message, span, hint, NameModelError)
         for index, name in enumerate(statement.names, 1):
             self.definitions[name.name] = Call(call.func, call.args, index, call.span)
@@ -316,22 +356,29 @@ class _Resolver:
         sequence, cycle = order(needs)
         if cycle is not None:
             place = self.constants[cycle[0]].value.span or NOWHERE
-            raise Complaint(
-                f"the constant `{cycle[0]}` depends on itself: {' → '.join(cycle)}", place, None, ModelError
-            )
+            message = f"the constant `{cycle[0]}` depends on itself: {' → '.join(cycle)}"
+            self.problems.report(Complaint(message, place, None, ModelError))
+            self.problems.unclear.update(cycle)
+            sequence = [name for name in needs if name not in cycle]
         values: dict[str, float] = {}
         kinds = self.scope.described()
         for name in sequence:
-            values[name] = evaluate(self.constants[name].value, values, f"the constant `{name}`", kinds)
-        return {name: values[name] for name in self.constants}
+            value = self.attempt(evaluate, self.constants[name].value, values, f"the constant `{name}`", kinds)
+            if value is None:
+                self.problems.unclear.add(name)
+            else:
+                values[name] = value
+        return {name: values[name] for name in self.constants if name in values}
 
     def parameter_items(self, constants: dict[str, float], kinds: dict[str, str]) -> tuple[Parameter, ...]:
         found: list[Parameter] = []
         for name in [name for name, kind in self.scope.kinds.items() if kind == "parameter"]:
             if name in self.parameters:
-                found.append(self.parameter(self.parameters[name], constants, kinds))
-            else:
-                found += self.arrays.parameter_items(name, kinds, lambda p: self.parameter(p, constants, kinds))
+                one = self.attempt(self.parameter, self.parameters[name], constants, kinds)
+                found += [] if one is None else [one]
+            elif name in self.scope.arrays:
+                scalar = partial(self.parameter, constants=constants, kinds=kinds)
+                found += self.attempt(self.arrays.parameter_items, name, kinds, scalar) or []
         return tuple(found)
 
     def parameter(self, p: syntax.Parameter, constants: dict[str, float], kinds: dict[str, str]) -> Parameter:
@@ -401,27 +448,33 @@ class _Resolver:
         """Of scalars by name, and of arrays as blocks."""
         elements = {name: statements[0] for name, statements in self.arrays.initial.items()}
         for name, statement in (self.initial | elements).items():
-            if self.scope.kinds.get(name) == "state" and (name in self.scope.arrays or name not in elements):
-                continue
-            if self.scope.kinds.get(name) == "state":
-                raise self.arrays.no_array(name, statement)
-            base = name.rstrip("'")
-            if base != name and self.scope.kinds.get(base) == "state":
-                message = f"`{name}` has no initial value: the equation of `{base}` is of lower order"
-                raise Complaint(message, statement.name.span or NOWHERE, f"write {base}(0) = ...", NameModelError)
-            what = (
-                f"`{name}` is {self.scope.describe(name)}, not a state"
-                if name in self.scope.kinds
-                else f"`{name}` has an initial value but no equation"
-            )
-            raise Complaint(
-                what, statement.name.span or NOWHERE, f"write {name}' = ... to make it a state", NameModelError
-            )
+            self.attempt(self.has_equation, name, statement, name in elements)
         found: dict[str, Expr | None] = {}
         for state in self.derivatives:
             given = self.initial.get(state)
-            found[state] = None if given is None else self.fixed(given.expr, f"the initial value of `{state}`")
+            what = f"the initial value of `{state}`"
+            found[state] = None if given is None else self.attempt(self.fixed, given.expr, what)
         return found, self.arrays.initial_blocks(self.initial, self.fixed)
+
+    def has_equation(self, name: str, statement: syntax.Initial, element: bool) -> None:
+        """Refuse an initial value of what is no state, or of an `element` of what is no array."""
+        if name in self.problems.unclear:
+            return
+        if self.scope.kinds.get(name) == "state":
+            if element and name not in self.scope.arrays:
+                raise self.arrays.no_array(name, statement)
+            return
+        base = name.rstrip("'")
+        place = statement.name.span or NOWHERE
+        if base != name and self.scope.kinds.get(base) == "state":
+            message = f"`{name}` has no initial value: the equation of `{base}` is of lower order"
+            raise Complaint(message, place, f"write {base}(0) = ...", NameModelError)
+        what = (
+            f"`{name}` is {self.scope.describe(name)}, not a state"
+            if name in self.scope.kinds
+            else f"`{name}` has an initial value but no equation"
+        )
+        raise Complaint(what, place, f"write {name}' = ... to make it a state", NameModelError)
 
     def fixed(self, expr: Expr, what: str, ranges: tuple[Bound, ...] = ()) -> Expr:
         """Check an expression that may depend on parameters and constants only."""
@@ -499,7 +552,11 @@ class _Resolver:
         for assignment in event.assignments:
             name, place = assignment.name.name, assignment.name.span or NOWHERE
             if self.scope.kinds.get(name) != "state":
-                raise self.not_a_state(name, place)
+                self.problems.report(self.not_a_state(name, place))
+                continue
+            if name in self.problems.unclear:
+                self.scope.check(assignment.expr, ranges=assignment.ranges)
+                continue
             if assignment.subscripts or name in self.scope.arrays:
                 blocks.append(self.arrays.assignment(assignment, self.scope.check))
                 continue

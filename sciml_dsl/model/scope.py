@@ -39,11 +39,12 @@ from ..language.names import (
     is_implicit_network,
     split_primes,
 )
+from ..language.syntax import Document
 from .arrays import Bounds, Ranges
+from .problems import NOWHERE, Problems
 from .spec import Network
 from .subscripts import Loops, box, check_inside, check_integer, check_reduction
 
-NOWHERE = Span(0, 0)
 VALUES = ("state", "parameter", "constant", "observable", "input")
 OF_TIME = ("state", "observable", "input")
 """What may be written with its argument, `x(t)`."""
@@ -60,7 +61,7 @@ class Scope:
     @ode_def, whose parameters are listed behind `end`.  `arrays`: those of the
     names that are arrays, with the bounds of each dimension; `constants` are what
     subscripts and ranges are made of.  `loops` becomes True once an expression
-    with elements or reductions was seen.
+    with elements or reductions was seen.  `problems` collects names without a meaning.
     """
 
     kinds: dict[str, str] = field(default_factory=dict)
@@ -71,6 +72,7 @@ class Scope:
     arrays: dict[str, Bounds] = field(default_factory=dict)
     constants: dict[str, float] = field(default_factory=dict)
     loops: bool = False
+    problems: Problems = field(default_factory=lambda: Problems(Document((), None)))
 
     def describe(self, name: str) -> str:
         """`name` in words: "a state", "an observable"."""
@@ -94,8 +96,19 @@ class Scope:
 
         Arguments: `local`, arguments of the function whose body this is;
         `networks` and `time` say whether these may occur; `ranges`, the loops
-        around the expression.  Raises `Complaint`.
+        around the expression.  Raises `Complaint`; names without a meaning are reported,
+        each once, and what else is wrong after them.
         """
+        while True:
+            try:
+                return self._checked(expr, local, networks, time, ranges)
+            except Complaint as complaint:
+                if not self.problems.without_meaning(complaint):
+                    raise
+
+    def _checked(
+        self, expr: Expr, local: Collection[str], networks: bool, time: bool, ranges: tuple[Bound, ...]
+    ) -> Expr:
         arguments = local
         if ranges:
             local = {*local, *(bound.name for bound in ranges)}
@@ -108,7 +121,7 @@ class Scope:
                 return Num(MATH_CONSTANTS["pi"], node.span) if "pi" in self.kinds else Name("pi", node.span)
             if isinstance(node, Call) and self.kinds.get(node.func) in OF_TIME and node.func not in local:
                 return Name(node.func, node.span)
-            if isinstance(node, Call) and node.index == 1 and self.networks[node.func].n_out == 1:
+            if isinstance(node, Call) and node.index == 1 and self._outputs(node.func) == 1:
                 return Call(node.func, node.args, None, node.span)
             return node
 
@@ -137,6 +150,10 @@ class Scope:
                 self._check_condition(node.arg, local)
         return fold(expr, replace) if changed else expr
 
+    def _outputs(self, network: str) -> int | None:
+        found = self.networks.get(network)
+        return None if found is None else found.n_out
+
     # ------------------------------------------------------------ arrays
 
     def _ranges(self) -> Ranges:
@@ -148,6 +165,8 @@ class Scope:
         name, span = node.name, node.span or NOWHERE
         bounds = self.arrays.get(name)
         if bounds is None:
+            if name in self.problems.unclear:
+                return
             raise self._no_array(node, local)
         if len(node.subscripts) != len(bounds):
             count = len(bounds)
@@ -179,7 +198,7 @@ class Scope:
             hint = f"write {name}(...)" + ("[1]" if kind == "network" else "")
             return Complaint(f"`{name}` is a {what}, not an array", span, hint, NameModelError)
         hint = suggest(name, self.arrays) or f"write {name}[i]' = ... for i in 1..N, or param {name}[1..N] = 1"
-        return Complaint(f"the array `{name}` is not defined", span, hint, NameModelError)
+        return Complaint(f"the array `{name}` is not defined", span, hint, NameModelError, about=name)
 
     def _check_reduction(self, node: Reduce, local: Collection[str], outer: tuple[Bound, ...]) -> None:
         self.loops = True
@@ -213,7 +232,7 @@ class Scope:
                 f"sum({name}[{index}] for {_ranges_written(bounds)})",
                 NameModelError,
             )
-        if kind in VALUES or (kind is None and name in MATH_CONSTANTS):
+        if kind in VALUES or (kind is None and name in MATH_CONSTANTS) or name in self.problems.unclear:
             return
         if name == TIME:
             if time:
@@ -241,7 +260,7 @@ class Scope:
                 hint = f"name its right-hand side and use that name: rate = ...; {name} = rate"
                 return Complaint(f"`{name}` is no state of this model", span, hint, NameModelError)
             return Complaint(
-                f"`{name}` is not defined", span, f"write {name}' = ... to make it a state", NameModelError
+                f"`{name}` is not defined", span, f"write {name}' = ... to make it a state", NameModelError, about=name
             )
         if name in INFINITY:
             return Complaint(
@@ -253,19 +272,19 @@ class Scope:
         for written in (f"d{name}dt", f"d{name}"):
             if self.kinds.get(written) == "observable":
                 hint = f"you defined `{written}`; write d{name}/dt = ... (or {name}' = ...) to make {name} a state"
-                return Complaint(f"`{name}` is not defined", span, hint, NameModelError)
+                return Complaint(f"`{name}` is not defined", span, hint, NameModelError, about=name)
         close = suggest(name, [*(n for n, kind in self.kinds.items() if kind in VALUES), TIME, "pi"])
         declare = f"write `param {name} = 1`"
         if self.macro:
             declare = f"list it behind `end`, or {declare}"
         hint = f"{close[:-1]}; otherwise {declare}" if close else declare
-        return Complaint(f"`{name}` is not defined", span, hint, NameModelError)
+        return Complaint(f"`{name}` is not defined", span, hint, NameModelError, about=name)
 
     # ------------------------------------------------------------ calls
 
     def _check_call(self, node: Call, local: Collection[str], networks: bool) -> None:
         name, span, count = node.func, node.span or NOWHERE, len(node.args)
-        if name == STIFF:
+        if name == STIFF or (name in self.problems.unclear and name not in BUILTINS):
             return
         if name in self.functions:
             args = self.functions[name]
@@ -385,7 +404,7 @@ class Scope:
             args = ", ".join("abcdefgh"[: max(1, min(len(node.args), 8))])
             define = f"define it, {name}({args}) = ..., or declare a network, neural {name}({args}) -> 1"
             hint = f"{hint[:-1]}; otherwise {define}" if hint else define
-        return Complaint(f"`{name}` is not a function", span, hint, NameModelError)
+        return Complaint(f"`{name}` is not a function", span, hint, NameModelError, about=name)
 
     # ------------------------------------------------------------ conditions
 

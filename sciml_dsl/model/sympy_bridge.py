@@ -21,8 +21,8 @@ from ..language.names import TIME, is_implicit_network, is_name, normalise, spli
 from ..language.syntax import Document
 from .dependencies import calls
 from .model import Model
+from .problems import NOWHERE
 from .resolve import resolve
-from .scope import NOWHERE
 from .spec import Network, Parameter
 from .sympy_expr import from_sympy_expr, symbol_name
 
