@@ -132,6 +132,16 @@ def compile_constraints(family: Family) -> tuple[MachineCode, int, int]:
     return code, code.address("constraints"), code.address("constraints_jac")
 
 
+def compile_tangents(family: Family) -> tuple[MachineCode, int]:
+    """(code, address) of what sensitivities need of the constraints: the entries of their Jacobian by the
+    parameters, their partial derivatives by time (m), the rates of the states (n)."""
+    nodes = [*family.parameter_jacobian.values(), *family.time_gradient, *family.rates]
+    module = Module(family.original)
+    module.add_function("tangents", _row(nodes), len(nodes))
+    code = MachineCode(module.text(), loops=bool(module.networks))
+    return code, code.address("tangents")
+
+
 WRITTEN_OUT = 50
 """States up to which the dense Jacobian is code of its own; above, it is filled from the sparse one's values."""
 
@@ -250,7 +260,7 @@ def _solve(system: System, module: Module) -> list[str]:
     if roots:
         names.append("roots")
         module.add_function("roots", _row(roots), len(roots))
-    if system.watch is not None:
+    if system.algebraic and roots:
         names.append("watched")
         module.add_function("watched", _row(system.state_leaves), n)
     if timed:
@@ -326,6 +336,11 @@ def _forward(system: System, module: Module) -> list[str]:
         module.add_function(
             f"affect_jac_{k}", _affect_jacobian(system, event), n + n * n + 2 * n * 1 + n * np_ + np_ + 1
         )
+    if system.algebraic and (system.watch is not None or any(e.kind == "when" for e in system.events)):
+        names.append("watched_jac")
+        one, size = system.graph.const(1.0), n + n * n + 2 * n + n * np_ + np_ + 1
+        outputs = _row(system.state_leaves) + [(n + i * n + i, one) for i in range(n)] + [(size - 1, one)]
+        module.add_function("watched_jac", outputs, size)
     return names
 
 

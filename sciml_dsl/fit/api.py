@@ -358,7 +358,7 @@ def _check(problem: Problem, strategy: str) -> None:
 
 
 def _may_shoot(problem: Problem) -> bool:
-    return not problem.model.spec.events and oscillations(problem) >= OSCILLATING
+    return not (problem.model.spec.events or problem.hidden) and oscillations(problem) >= OSCILLATING
 
 
 def _explains_poorly(problem: Problem, best: _Outcome) -> bool:

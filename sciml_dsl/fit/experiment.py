@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DataError, InputError, UnknownNameError, UnsupportedError, suggest
+from ..errors import DataError, InputError, UnknownNameError, suggest
 from ..model.inputs import Rows, check_span, kept_rows, read_rows, table_rows, tables, without_inputs
 from ..model.interpolate import tail
 from .table import TIME, Measurements, check_table
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from ..model.model import Model
 
 ESTIMATE = "estimate"
+COMPUTE = "compute"
+"""Of a state that follows from others by algebraic equations; the model's own value is the starting guess."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,8 @@ class Experiment:
         data: a pandas `DataFrame` or a mapping of arrays, with a column `t` and columns
             named like states or observables; NaN means not measured.
         u0: initial values known in this experiment, `{"x": 2.0}`; the word "estimate" in
-            place of a number makes one unknown.
+            place of a number makes one unknown; "compute" lets one follow from the others
+            (models with algebraic equations).
         p: parameters known in this experiment (a dose, a temperature); they are not
             estimated from it.
         name: what messages and results call it; by default its place in the list.
@@ -70,7 +73,7 @@ class Prepared:
         table: the checked measurements.
         t0: time of the initial values, not after the first measurement.
         initial: for each state its known number, None where the model's own expression
-            holds, or "estimate".
+            holds, "estimate" or "compute".
         p: known parameters, index -> number.
         sigma: standard deviations, shape of `table.values`, or None.
         weight: factor of the squared residuals.
@@ -112,11 +115,6 @@ def prepare(
         >>> prepare({"t": [1, 2], "x": [1.0, 0.4]}, m)[0].initial
         ('estimate',)
     """
-    if model.algebraic:
-        raise UnsupportedError(
-            "models with algebraic equations cannot be fitted yet",
-            hint="solve them for their unknowns and define these, z = ...; or put a general optimiser around m.solve",
-        )
     if isinstance(data, Sequence) and not isinstance(data, (str, bytes)):
         given = list(data)
         if not given:
@@ -208,15 +206,17 @@ def _inputs(data: Any, given: Any, model: Model, where: str) -> tuple[Any, dict[
 def _initial(model: Model, sources: tuple[Any, ...], where: str) -> tuple[float | str | None, ...]:
     states = model.spec.states
     values: dict[str, float | str | None] = {}
+    follow, hidden = _following(model) if model.algebraic else (frozenset[str](), False)
     for state, expr in zip(states, model.spec.initial, strict=True):
-        values[state] = ESTIMATE if expr is None else None
+        computed = state in model.algebraic or hidden  # without a number, found from the equations
+        values[state] = ESTIMATE if expr is None and not computed else None
     for source in sources:
         if source is None:
             continue
         if isinstance(source, str):
             if source != ESTIMATE:
                 raise InputError(f'{where}u0 = "{source}" is not understood\n  hint: a mapping, or u0="{ESTIMATE}"')
-            values = dict.fromkeys(states, ESTIMATE)
+            values = {x: None if x in model.algebraic else COMPUTE if x in follow else ESTIMATE for x in states}
             continue
         if not isinstance(source, Mapping):
             raise InputError(
@@ -225,8 +225,24 @@ def _initial(model: Model, sources: tuple[Any, ...], where: str) -> tuple[float 
         for key, value in source.items():
             if key not in values:
                 raise _unknown(f"{where}u0: `{key}` is no state of the model", key, states)
-            values[key] = ESTIMATE if value == ESTIMATE else number(value, f"{where}u0: `{key}`")
+            word = value if isinstance(value, str) and value in (ESTIMATE, COMPUTE) else None
+            if word == COMPUTE and not model.algebraic:
+                raise InputError(f'{where}u0: "compute" is for models with algebraic equations; this one has none')
+            if word == ESTIMATE and key in model.algebraic:
+                raise InputError(
+                    f"{where}u0: `{key}` is computed from the algebraic equations, so its start cannot be estimated\n"
+                    "  hint: give a number, from which it is searched; estimate states with a derivative"
+                )
+            values[key] = word or number(value, f"{where}u0: `{key}`")
     return tuple(values[s] for s in states)
+
+
+def _following(model: Model) -> tuple[frozenset[str], bool]:
+    """(states that follow from the others by hidden constraints, are there any hidden constraints?)."""
+    system = model.system
+    reduced = system._memory["family"].reduced
+    chosen = set(system.algebraic) - set(reduced.unknowns)
+    return frozenset(reduced.names[i] for i in chosen), bool(reduced.hidden)
 
 
 def _split(data: Any, sigma: Any, where: str) -> tuple[Any, Any]:
@@ -295,4 +311,4 @@ def _unknown(message: str, name: str, known: Sequence[str]) -> UnknownNameError:
     return UnknownNameError(f"{message}\n  hint: {hint}")
 
 
-__all__ = ["ESTIMATE", "Experiment", "Prepared", "prepare", "start_time"]
+__all__ = ["COMPUTE", "ESTIMATE", "Experiment", "Prepared", "prepare", "start_time"]

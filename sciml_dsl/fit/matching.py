@@ -54,9 +54,11 @@ def _mismatch(f: int, vjp: int, t: Any, u: Any, slopes: Any, weights: Any, p: An
 
 
 def possible(problem: Problem) -> bool:
-    """Whether every state is measured at least five times in every experiment, and nothing jumps."""
-    states = problem.model.spec.states
-    return not problem.model.spec.events and all(
+    """Whether every state is measured at least five times in every experiment, and nothing jumps; not with
+    algebraic equations, whose right-hand sides are no slopes."""
+    spec = problem.model.spec
+    states = spec.states
+    return not (spec.events or spec.algebraic) and all(
         name in e.table.columns and np.count_nonzero(np.isfinite(e.table.column(name))) >= 5
         for e in problem.experiments
         for name in states

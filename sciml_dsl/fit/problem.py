@@ -18,10 +18,12 @@ from numpy.typing import NDArray
 from ..codegen.native import functions
 from ..errors import InputError, UnsupportedError
 from ..sensitivity.discrete import pull_back
+from ..solve.algebraic import integrator as algebraic_integrator
+from ..solve.integrate import Integrator
 from ..solve.integrate import Trajectory as Run
 from ..solve.status import Status
 from . import assemble
-from .experiment import Prepared, prepare
+from .experiment import COMPUTE, Prepared, prepare
 from .noise import scale
 from .simulate import Simulation
 from .unknowns import Unknowns, find_unknowns
@@ -44,6 +46,7 @@ _WHY = {
     Status.UNSTABLE: "the solution grew without bound",
     Status.EVENT_CHATTERING: "an event fired without end",
     Status.EVENT_INVALID: "the time of an event was not a number",
+    Status.INCONSISTENT: "the algebraic equations had no solution, or no single one,",
 }
 
 
@@ -56,9 +59,12 @@ class Failure:
     t: float
     state: str
     value: float
+    why: str = ""  # in words, where there was not even a start
 
     def __str__(self) -> str:
         where = f"{self.experiment}: " if self.experiment else ""
+        if self.why:
+            return where + self.why
         if self.status is None:
             return f"{where}a simulated value cannot be compared with the data (it has no logarithm or is not finite)"
         return f"{where}{_WHY[self.status]} at t = {self.t:.6g}, where {self.state} = {self.value:.4g}"
@@ -135,8 +141,10 @@ class Problem:
         self.failure: Failure | None = None
         self.evaluations = 0
         self.n_params, self.n_states = len(spec.parameters), len(spec.states)
+        self.free_states = np.array([i for i, s in enumerate(spec.states) if s not in spec.algebraic], np.int64)
         self._forward = self._adjoint = False
         self._scaling = scale(experiments, noise)
+        self._follow = [self._following(e) for e in experiments] if spec.algebraic else [None] * len(experiments)
         observables = {d.name: k for k, d in enumerate(spec.definitions)}
         states = {name: i for i, name in enumerate(spec.states)}
         self._kinds = [
@@ -151,6 +159,11 @@ class Problem:
         self._plans: dict[bytes, list[_Plan]] = {}
         self._inputs = [self._input(k) for k in range(len(experiments))]
         self._nothing = [_Plan(_NO_COLUMNS, _NO_COLUMNS, _NO_COLUMNS, _NO_COLUMNS)] * len(experiments)
+
+    @property
+    def hidden(self) -> bool:
+        """Do constraints tie states that have a derivative (algebraic equations of index above 1)?"""
+        return bool(self.model.spec.algebraic and self.model.system._memory["family"].reduced.hidden)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Native code and its buffers stay behind: a copy compiles its own when it is unpickled."""
@@ -196,11 +209,17 @@ class Problem:
     def loss_and_gradient(self, theta: Floats, active: Indices | None = None) -> tuple[float, Floats]:
         """Mean of the squared residuals and its gradient with respect to θ[active], by the discrete adjoint.
 
-        Infinite with gradient zero if a simulation fails.
+        Infinite with gradient zero if a simulation fails.  Through algebraic equations the gradient
+        comes from forward sensitivities.
 
         Raises:
             UnsupportedError: the model has events, which the adjoint does not cross.
         """
+        if self.model.spec.algebraic:
+            r, jac = self._residuals_and_jacobian(theta, active, None)
+            if not np.isfinite(r).all():
+                return np.inf, np.zeros(jac.shape[1])
+            return float(r @ r) / self.n_residuals, 2.0 * (jac.T @ r) / self.n_residuals
         if self._native.events:
             raise UnsupportedError(
                 "the discrete adjoint does not cross events yet",
@@ -266,9 +285,9 @@ class Problem:
         for k, experiment in enumerate(self.experiments):
             p, given = self._fill(k, values)
             u0, _ = assemble.start(
-                self._native.initial, experiment.t0, p, self.n_params, given, _NO_COLUMNS, _NO_COLUMNS
+                self._native.initial, experiment.t0, p, self._width, given, _NO_COLUMNS, _NO_COLUMNS
             )
-            result.append(u0)
+            result.append(self._simulations[k].start(u0, p)[: self.n_states])
         return result
 
     def weights(self, theta: Floats) -> Floats:
@@ -288,7 +307,8 @@ class Problem:
         self, theta: Floats, active: Indices | None, kept: list[Trajectory] | None
     ) -> tuple[Floats, Floats]:
         active = np.arange(self.n) if active is None else active
-        if self.unknowns.n_weights and active.size and active.max() >= self.n - self.unknowns.n_weights:
+        trained = self.unknowns.n_weights and active.size and active.max() >= self.n - self.unknowns.n_weights
+        if trained and not self.model.spec.algebraic:
             raise UnsupportedError(
                 "network weights have no forward sensitivities",
                 hint="use `loss_and_gradient`, or leave the weights out of `active`",
@@ -309,7 +329,7 @@ class Problem:
             simulation, scaling = self._simulations[k], self._scaling[k]
             p, given = self._fill(k, values)
             u0, s0 = assemble.start(
-                native.initial, self.experiments[k].t0, p, self.n_params, given, plan.columns, plan.units
+                native.initial, self.experiments[k].t0, p, self._width, given, plan.columns, plan.units
             )
             self.evaluations += 1
             result = simulation.run(u0, p, s0, plan.columns)
@@ -321,14 +341,15 @@ class Problem:
             factors = self._factors(values, plan) if m else _NO_FACTORS
             finite = assemble.residuals(
                 native.observables_jac if m else native.observables, native.n_observables, simulation.times, u, s, p,
-                self.n_params, self._kinds[k], scaling.values, scaling.weights, scaling.log,
+                self._width, self._kinds[k], scaling.values, scaling.weights, scaling.log,
                 plan.columns, plan.targets, factors, out, jac, self._rows[k],
             )  # fmt: skip
             if not finite:
                 self.failure = Failure(self.experiments[k].name, None, float(simulation.times[-1]), "", np.nan)
                 return False
             if kept is not None:
-                kept.append(Trajectory(u, s.reshape(*u.shape, m) * factors, plan.sources))
+                slopes = s.reshape(*u.shape, m) * factors
+                kept.append(Trajectory(u[:, : self.n_states], slopes[:, : self.n_states], plan.sources))
         self.failure = None
         return True
 
@@ -352,16 +373,30 @@ class Problem:
             self._check_observables()
         self._forward |= forward or (adjoint and self._observed)
         self._adjoint |= adjoint
-        native = self._native = functions(self.model, forward=self._forward, adjoint=self._adjoint)
+        if self.model.spec.algebraic:
+            owner = algebraic_integrator(self.model)
+            native = owner.forward if self._forward else owner.functions
+        else:
+            native = functions(self.model, forward=self._forward, adjoint=self._adjoint)
+        self._native, self._width = native, native.n_params
         if native.initial_slopes == "missing":
             raise UnsupportedError(
                 "the initial values depend on parameters, and their derivatives are too many for a fit",
                 hint="give initial values as numbers, u0={...}",
             )
         self._simulations = [
-            Simulation(native, e.t0, e.table.t, self.method, self.rtol, self.atol, self.max_steps)
-            for e in self.experiments
-        ]
+            Simulation(
+                algebraic_integrator(self.model) if self.model.spec.algebraic else Integrator(native),
+                e.t0, e.table.t, self.method, self.rtol, self.atol, self.max_steps, follow,
+            )
+            for e, follow in zip(self.experiments, self._follow, strict=True)
+        ]  # fmt: skip
+
+    def _following(self, experiment: Prepared) -> NDArray[np.bool_]:
+        """(n) states, those that index reduction adds included, that follow from the others at the start."""
+        found = np.zeros(self.model.system.n, bool)
+        found[: self.n_states] = [value == COMPUTE for value in experiment.initial]
+        return found
 
     def _check_observables(self) -> None:
         system = self.model.system
@@ -389,7 +424,8 @@ class Problem:
         p = np.concatenate([p, experiment.tail])
         positions = [j for j, i in enumerate(unknowns.parameters) if int(i) not in experiment.p]
         indices = unknowns.parameters[positions]
-        given = np.array([v if isinstance(v, float) else np.nan for v in experiment.initial])
+        given = np.full(max(self._native.n, self.n_states), np.nan)
+        given[: self.n_states] = [v if isinstance(v, float) else np.nan for v in experiment.initial]
         first = unknowns.parameters.size
         pairs = [(s, first + j) for j, (e, s) in enumerate(unknowns.initial) if e == k]
         states = np.array([s for s, _ in pairs], dtype=np.int64)
@@ -426,10 +462,10 @@ class Problem:
 
     def _fail(self, k: int, result: Run) -> None:
         u = result.u_end
-        worst = int(np.argmax(np.where(np.isfinite(u), np.abs(u), np.inf)))
+        worst = int(np.argmax(np.where(np.isfinite(u), np.abs(u), np.inf)[: self.n_states]))
         self.failure = Failure(
             self.experiments[k].name, Status(int(result.status)), float(result.t_end), self.model.spec.states[worst],
-            float(u[worst]),
+            float(u[worst]), self._simulations[k].why,
         )  # fmt: skip
 
 

@@ -56,6 +56,7 @@ def cut(problem: Problem, theta: Floats, pieces: int, *, overlap: bool) -> Cut:
     values = unknowns.natural(theta)
     first = unknowns.parameters.size
     known = {pair: first + j for j, pair in enumerate(unknowns.initial)}
+    free = set(problem.free_states.tolist())  # what algebraic equations determine is only a guess
     segments: list[Prepared] = []
     owner: list[int] = []
     pairs: list[tuple[int, int]] = []
@@ -75,9 +76,12 @@ def cut(problem: Problem, theta: Floats, pieces: int, *, overlap: bool) -> Cut:
                 experiment, name=f"{experiment.name}#{number + 1}", table=table, sigma=sigma,
             )  # fmt: skip
             if number:
-                segment = replace(segment, t0=float(table.t[0]), initial=(ESTIMATE,) * len(spec.states))
+                begin = tuple(ESTIMATE if s in free else float(guess[a, s]) for s in range(len(spec.states)))
+                segment = replace(segment, t0=float(table.t[0]), initial=begin)
             for s in range(len(spec.states)):
                 j = known.get((k, s))
+                if number and s not in free:
+                    continue
                 if number:
                     start.append(float(guess[a, s]))
                 elif j is not None:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
+from ..errors import InputError, UnsupportedError
 from .lm import Minimum, levenberg_marquardt, minimise
 from .problem import Problem
 from .segments import Cut, cut, joined, oscillations
@@ -60,6 +60,11 @@ def multiple_shooting(
     """
     if problem.model.spec.events:
         raise InputError('multiple shooting cannot cut a simulation that has events\n  hint: use strategy="single"')
+    if problem.hidden:
+        raise UnsupportedError(
+            "multiple shooting does not know how hidden constraints tie the starts of segments",
+            hint='use strategy="single"',
+        )
     count = segments if segments is not None else max(2, oscillations(problem) + 1)
     if count < 1:
         raise InputError(f"segments = {count} must be at least 1")
@@ -81,10 +86,11 @@ def multiple_shooting(
 def _with_gaps(pieces: Cut, strength: float) -> Callable[[Floats], tuple[Floats, Floats]]:
     """Residuals of the data and of the gaps between neighbouring segments, with their Jacobian."""
     problem = pieces.problem
-    n, first = problem.n_states, problem.unknowns.parameters.size
+    tied = problem.free_states  # unknowns of algebraic equations follow from them
+    n, first = tied.size, problem.unknowns.parameters.size
     place = {pair: first + j for j, pair in enumerate(problem.unknowns.initial)}
     neighbours = [k for k in range(len(pieces.owner) - 1) if pieces.owner[k] == pieces.owner[k + 1]]
-    starts = np.array([[place[k + 1, s] for s in range(n)] for k in neighbours], dtype=np.int64).reshape(-1, n)
+    starts = np.array([[place[k + 1, s] for s in tied.tolist()] for k in neighbours], dtype=np.int64).reshape(-1, n)
     spread = pieces.theta[starts].std(axis=0) if len(neighbours) > 1 else np.zeros(n)
     size = np.abs(pieces.theta[starts]).max(axis=0) if len(neighbours) else np.ones(n)
     scale = strength / np.where(spread > 1e-6 * size, spread, np.where(size > 0.0, size, 1.0))
@@ -96,8 +102,8 @@ def _with_gaps(pieces: Cut, strength: float) -> Callable[[Floats], tuple[Floats,
             return np.full(r.size + size_of_gaps, np.inf), np.zeros((r.size + size_of_gaps, problem.n))
         gaps, slopes = np.empty((len(neighbours), n)), np.zeros((len(neighbours), n, problem.n))
         for g, k in enumerate(neighbours):
-            gaps[g] = (runs[k].u[-1] - theta[starts[g]]) * scale
-            slopes[g][:, runs[k].columns] = runs[k].s[-1] * scale[:, None]
+            gaps[g] = (runs[k].u[-1, tied] - theta[starts[g]]) * scale
+            slopes[g][:, runs[k].columns] = runs[k].s[-1, tied] * scale[:, None]
             slopes[g][np.arange(n), starts[g]] -= scale
         return np.concatenate([r, gaps.ravel()]), np.concatenate([jac, slopes.reshape(size_of_gaps, problem.n)])
 

@@ -18,6 +18,7 @@ from ..errors import InputError, MissingValueError, UnknownNameError, suggest
 from .experiment import ESTIMATE, Prepared, number
 
 if TYPE_CHECKING:
+    from ..graph.system import System
     from ..model.model import Model
     from .scaling import NetworkUnits, Units
 
@@ -164,6 +165,7 @@ def find_unknowns(
                 f'  hint: write `param {p.name} = 1` in the model, or fixed={{"{p.name}": 1}}'
             )
     several = len(experiments) > 1
+    own = _own_starts(model) if model.algebraic else {}
     pairs = []
     for k, experiment in enumerate(experiments):
         for s, state in enumerate(spec.states):
@@ -174,7 +176,7 @@ def find_unknowns(
             lower, upper = _bounds(name, bounds.get(name, bounds.get(plain, (None, None))))
             value = start.get(name, start.get(plain, start.get(state)))
             if value is None:
-                value = min(max(_first(experiment, state), lower), upper)
+                value = min(max(_first(experiment, state, own.get(state, 1.0)), lower), upper)
             lists.add(name, number(value, f"start of `{name}`"), lower, upper, False)
             pairs.append((k, s))
     allowed = {f"{s}(0)" for _, i in pairs for s in (spec.states[i],)} | {spec.states[i] for _, i in pairs}
@@ -256,13 +258,30 @@ def _inside(lower: float, upper: float, log: bool) -> float:
     return lower + 1.0 if math.isfinite(lower) else upper - 1.0
 
 
-def _first(experiment: Prepared, state: str) -> float:
-    """First measurement of a state; for an unmeasured one the size of the measured states."""
+def _own_starts(model: Model) -> dict[str, float]:
+    """The model's own initial values, of its default parameters, where they are numbers.
+
+    Constraints may leave only a small range for a start, which an invented number would miss.
+    """
+    from ..graph.evaluate import values
+
+    system = model.system
+    p = [math.nan if q.default is None else q.default for q in model.spec.parameters]
+    found = ((s, values(system.graph, [node], 0.0, (), p)[0]) for s, node in _given(system))
+    return {s: value for s, value in found if math.isfinite(value)}
+
+
+def _given(system: System) -> list[tuple[str, int]]:
+    return [(s, node) for s, node in zip(system.states, system.initial, strict=True) if node is not None]
+
+
+def _first(experiment: Prepared, state: str, otherwise: float) -> float:
+    """First measurement of a state."""
     table = experiment.table
     if state in table.columns:
         y = table.column(state)
         return float(y[~np.isnan(y)][0])
-    return 1.0
+    return otherwise
 
 
 def _unknown(what: str, name: str, known: Sequence[str]) -> None:

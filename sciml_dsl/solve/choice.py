@@ -178,7 +178,7 @@ def pair(
 ) -> tuple[Method, Method | None]:
     """The method of a name, and for "auto" the one it changes to."""
     if functions.mass:
-        return _algebraic(name), None
+        return _algebraic(name, columns), None
     if isinstance(name, str) and name.lower() == "auto":
         explicit = registry.TSIT5
         if not columns and tolerance < TIGHT:
@@ -196,16 +196,18 @@ def pair(
     return method, None
 
 
-def _algebraic(name: str) -> Method:
+def _algebraic(name: str, columns: bool) -> Method:
     """The method of a name for a model with algebraic equations: one that takes a mass matrix."""
-    if isinstance(name, str) and name.lower() == "auto":
-        return registry.LARGE_RODAS5P
-    method = registry.method(name)
+    method = registry.RODAS5P if isinstance(name, str) and name.lower() == "auto" else registry.method(name)
     if method is registry.RODAS5P:
-        return registry.LARGE_RODAS5P
+        return method if columns else registry.LARGE_RODAS5P
     if not method.mass:
         able = ", ".join(f'"{m.name}"' for m in registry.METHODS.values() if m.mass)
         raise InputError(f'method "{method.name}" takes no algebraic equations; use "auto", "rodas5p" or one of {able}')
+    if columns:
+        raise InputError(
+            f'method "{method.name}" carries no sensitivities through algebraic equations; use "auto" or "rodas5p"'
+        )
     return method
 
 
@@ -286,7 +288,7 @@ def choose(
         options,
         np.concatenate((np.zeros(N_TIMES), *rows)),
         np.concatenate([block[0] for block in blocks]) if external else np.empty(0, np.int64),
-        np.concatenate([block[1] for block in blocks]),
+        np.concatenate([block[1] for block in blocks]) if external else np.array(functions.mass, np.float64),
         np.concatenate([block[2] for block in blocks]),
         tuple(plan.describe for plan in plans if plan is not None),
         functions,

@@ -16,12 +16,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import InputError
+
 Floats = NDArray[np.float64]
 Evaluate = Callable[[Floats], tuple[Floats, Floats]]
 """u (n) -> constraints (m), their Jacobian (m, n)."""
 
 ROUNDING = 1e-13
 CLOSE = 1e-6  # what was given rounded, relative to its size, is completed without a word
+
+
+class InconsistentError(InputError):
+    """No states near those given satisfy the algebraic equations."""
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 
 from ..errors import InputError, SciMLError, SolveError, UnknownNameError
 from ..model.array_values import columns_by_element
-from .algebraic import InconsistentError
 from .api import _ordered, _output_times, solve
 from .batch import Batch, integrate_into
 from .choice import check_method, is_method
+from .consistent import InconsistentError
 from .ensemble_solution import EnsembleSolution
 from .integrate import Integrator
 from .prepare import Prepared, prepared, unknown

@@ -12,7 +12,8 @@ loop.py, then the states that must not be negative; `times` (t0, t1, dt0 or 0, d
 dtmin, 3 unused, then 4 rows of control constants); `u0` (n); `p`; `rtol` and `atol`
 (1 or n); `saveat` and `tstops` ordered along the integration, the latter (2 K) times
 followed by 1 where the step size starts anew; `s0` (n m) and `columns` (m); `ints`
-(2 N_INTS), `work` and `iwork` of the methods by address, templates that are copied.
+(2 N_INTS), `work` and `iwork` of the methods by address, templates that are copied; where
+there is no such method, `work` is the diagonal of the mass matrix, empty for I.
 """
 
 from __future__ import annotations

@@ -277,6 +277,7 @@ def advance(
     kr, ft, jacobian, w, pivots = implicit.k, implicit.ft, implicit.jacobian, implicit.w, implicit.pivots
     vector, vector_next = implicit.vector, implicit.work
     ereals, eints, ework = external.reals, external.ints, external.work
+    mass = ework if ereals.shape[0] == 0 else ework[:0]  # without methods by address, their memory holds this
     indices, s, snew, gs, ks = problem.columns, columns.s, columns.snew, columns.gs, columns.ks
     spoly, buffer, start, second, direction = (
         columns.spoly,
@@ -409,12 +410,12 @@ def advance(
                     call(fn[DFDT], begin, u, p, ft, 0)
             counts[N_LU] += 1
             error = np.nan
-            if _rodas_factorise(jacobian, h, w, pivots):
+            if _rodas_factorise(jacobian, h, mass, w, pivots):
                 if m == 0:
                     _rodas_step(address, begin, h, u, p, k, ft, w, pivots, kr, g, unew)
                 else:
                     _rodas_columns(
-                        fn[FJP], fn[DJP], begin, h, u, p, start, ft, w, pivots, kr, g, unew,
+                        fn[FJP], fn[DJP], begin, h, u, p, start, ft, mass, w, pivots, kr, g, unew,
                         indices, s, ks, gs, snew, buffer, second, direction,
                     )  # fmt: skip
                 counts[N_F] += 7

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, MissingValueError, UnknownNameError, UnsupportedError, suggest
+from ..errors import InputError, MissingValueError, UnknownNameError, suggest
 from ..language.ast import names
 from ..model.array_values import array_of, by_element, elements
 from ..model.expanded import initial_expressions
@@ -26,6 +26,7 @@ from .problem import NativeFunctions
 
 if TYPE_CHECKING:
     from ..model.model import Model
+    from .algebraic import AlgebraicIntegrator
 
 Floats = NDArray[np.float64]
 Given = Mapping[Any, Any] | Sequence[float] | Floats | None
@@ -43,9 +44,9 @@ class Prepared:
         self.parameters = model.parameters
         self.observables = model.observables
         if spec.algebraic:
-            from .algebraic import AlgebraicIntegrator
+            from .algebraic import integrator
 
-            self.integrator: Integrator | AlgebraicIntegrator = AlgebraicIntegrator(model)
+            self.integrator: Integrator | AlgebraicIntegrator = integrator(model)
         else:
             self.integrator = Integrator(functions(model))
         self.functions: NativeFunctions = self.integrator.functions
@@ -65,15 +66,12 @@ class Prepared:
         self._default_u0: tuple[float, Floats] | None = None
 
     @cached_property
-    def forward(self) -> Integrator:
+    def forward(self) -> Integrator | AlgebraicIntegrator:
         """The integrator with what forward sensitivities need, compiled when first used."""
         from ..codegen.native import functions
 
-        if self.algebraic:
-            raise UnsupportedError(
-                "sensitivities through algebraic equations are not built yet",
-                hint="solve the equations for their unknowns and define these, z = ...",
-            )
+        if not isinstance(self.integrator, Integrator):
+            return self.integrator
         return Integrator(functions(self._model, forward=True))
 
     @cached_property

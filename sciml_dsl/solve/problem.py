@@ -75,7 +75,8 @@ class NativeFunctions:
     f_stiff: int = 0  # terms marked @stiff, the part "stiff"; the Jacobian is then that of these terms
     f_nonstiff: int = 0  # and the rest
     mass: tuple[float, ...] = ()  # the diagonal mass matrix: 0 in algebraic rows; empty where all are 1
-    watched: int = 0  # the state unchanged: what happens where `System.watch` turns
+    watched: int = 0  # with algebraic equations the state unchanged: what happens where `System.watch` turns
+    watched_jac: int = 0  # and its derivatives, as `affect_jac` of an event whose time nothing moves
     affect: tuple[int, ...] = ()
     affect_jac: tuple[int, ...] = ()
     events: tuple[EventInfo, ...] = ()

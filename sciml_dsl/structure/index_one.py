@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UnsupportedError
-from ..graph.derivatives import Sparse, sparse_jacobian
+from ..graph.derivatives import Sparse, jvp, sparse_jacobian
 from ..graph.evaluate import values
 from ..graph.system import System
 from .pantelides import Reduced, reduce_index
@@ -51,6 +51,23 @@ class Family:
         """The constraints' Jacobian by the states."""
         graph = self.original.graph
         return sparse_jacobian(graph, self.constraints, [graph.leaf("state", i) for i in range(self.n)])
+
+    @cached_property
+    def parameter_jacobian(self) -> Sparse:
+        """The constraints' Jacobian by the parameters."""
+        return sparse_jacobian(self.original.graph, self.constraints, self.original.param_leaves)
+
+    @cached_property
+    def time_gradient(self) -> tuple[int, ...]:
+        """The constraints' partial derivatives by time."""
+        graph = self.original.graph
+        return tuple(jvp(graph, self.constraints, {self.original.time_leaf: graph.const(1.0)}))
+
+    @cached_property
+    def rates(self) -> tuple[int, ...]:
+        """The derivative of each state, 0 for the unknowns, which have no equation for theirs."""
+        zero = self.original.graph.const(0.0)
+        return tuple(zero if rate is None else rate for rate in self.reduced.flow)
 
     def describe(self, k: int) -> str:
         """Constraint `k` in words."""

@@ -8,6 +8,8 @@ Mathematics 63 (2023) 27.  In the form without products by the Jacobian
     W k_i = f(t + c_i h, u + sum_j a_ij k_j) + sum_j c_ij k_j / h + h d_i df/dt,
     W = I/(h gamma) - J,   unew = u + sum_j a_8j k_j + k_8,   local error = k_8.
 
+With sensitivities a diagonal mass matrix may stand in the places of I and before the
+sum of c_ij: its zeros make equations without derivative algebraic.
 Rows of `k` (8, n) are these increments.  J and df/dt are exact and taken once
 for each step, which is what lets the same factors carry exact sensitivities.
 """
@@ -69,14 +71,14 @@ COUPLING = _matrix(((), C2, C3, C4, C5, C6, C7, C8))  # c_ij
 
 
 @inner("contract")
-def factorise_shifted(jacobian: Any, h: float, w: Any, pivots: Any) -> bool:
-    """LU factors of I/(h gamma) - J in `w` (n, n); False if singular."""
+def factorise_shifted(jacobian: Any, h: float, mass: Any, w: Any, pivots: Any) -> bool:
+    """LU factors of M/(h gamma) - J in `w` (n, n), False if singular; M is the diagonal `mass`, I where it is empty."""
     n = w.shape[0]
     diagonal = 1.0 / (h * GAMMA)
     for i in range(n):
         for j in range(n):
             w[i, j] = -jacobian[i, j]
-        w[i, i] += diagonal
+        w[i, i] += diagonal if mass.size == 0 else diagonal * mass[i]
     return bool(factorise(w, pivots))
 
 
@@ -184,6 +186,7 @@ def step_with_sensitivities(
     p: Any,
     start: Any,
     ft: Any,
+    mass: Any,
     w: Any,
     pivots: Any,
     k: Any,
@@ -202,7 +205,8 @@ def step_with_sensitivities(
 
     Differentiating W k_i = r_i gives W dk_i = dr_i + dJ k_i; by symmetry of second
     derivatives dJ k_i + h d_i d(df/dt) is one directional derivative of (J, df/dp)
-    along (k_i, h d_i), which `djp` supplies.  `start` holds f, J and df/dp at (t, u).
+    along (k_i, h d_i), which `djp` supplies.  `start` holds f, J and df/dp at (t, u);
+    `mass` (n) is the diagonal of the mass matrix, empty where that is I.
     """
     n = u.size
     m = columns.size
@@ -230,13 +234,18 @@ def step_with_sensitivities(
                 total = 0.0
                 for j in range(stage):
                     total += COUPLING[stage, j] * k[j, i]
+                if mass.size > 0:
+                    total *= mass[i]
                 k[stage, i] = buffer[i] + total * inverse + slope * ft[i]
             derivative_columns(buffer, n, columns, gs, ks, stage)
-            for i in range(size):
-                total = 0.0
-                for j in range(stage):
-                    total += COUPLING[stage, j] * ks[j, i]
-                ks[stage, i] += total * inverse
+            for i in range(n):
+                by = inverse if mass.size == 0 else inverse * mass[i]
+                if by != 0.0:
+                    for c in range(i * m, (i + 1) * m):
+                        total = 0.0
+                        for j in range(stage):
+                            total += COUPLING[stage, j] * ks[j, c]
+                        ks[stage, c] += total * by
         solve_row(w, pivots, k, stage)
         for i in range(n):
             direction[i] = k[stage, i]
