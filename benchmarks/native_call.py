@@ -56,4 +56,4 @@ def seconds_of_address(address: int, u: Any, p: Any, size: int, samples: int = 3
 
 def seconds_a_call(f: Any, u: Any, p: Any) -> float:
     """Of a callable made by `m.rhs("native")`."""
-    return seconds_of_address(f.keepalive.f, u, p, len(u))
+    return seconds_of_address(f.address, u, p, len(u))

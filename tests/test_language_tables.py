@@ -10,6 +10,8 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from sciml_dsl.language import tables
 from sciml_dsl.language.parse import parse
@@ -87,3 +89,14 @@ def test_many_threads_share_one_parser():
 
 def test_grammar_text_is_found():
     assert "start:" in tables.grammar_text()
+
+
+@given(st.text(st.sampled_from("xyE1.2e'′_ \t\n#;=<>!&|/*+-^(),[]{}@:?√ℯẋθ₁²\x00é") | st.characters(), max_size=40))
+@example("@ode_defx @ode_def @stiffer @stiff 1..2 1.5.. x'' xy' !== != ! && // 2ẋ'")
+def test_a_piece_of_text_is_told_by_its_letters_alone(text):
+    """The lexer looks each distinct piece up once; read in its place it must be the same."""
+    scanner = tables.tables().pattern
+    pieces = scanner.pieces.findall(text)
+    assert "".join(pieces) == text
+    in_place = [(match.lastgroup, match.group()) for match in scanner.kind.finditer(text)]
+    assert in_place == [(scanner.kind.match(piece).lastgroup, piece) for piece in pieces]

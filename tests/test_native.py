@@ -9,7 +9,7 @@ import math
 import numpy as np
 import pytest
 
-from sciml_dsl.codegen.native import compile_system
+from sciml_dsl.codegen.native import compile_system, jacobian_values, right_hand_side
 from sciml_dsl.graph import ops
 from sciml_dsl.graph.graph import Graph
 from sciml_dsl.graph.system import System
@@ -231,3 +231,50 @@ def test_the_sparse_jacobian_and_products_by_it_agree_with_the_dense_one():
         np.testing.assert_allclose(built, dense, rtol=1e-14)
         v = rng.normal(size=4)
         np.testing.assert_allclose(call(f.jvp, 4, 0.7, u, p, v), dense @ v, rtol=1e-13)
+
+
+def test_who_wants_the_right_hand_side_of_a_large_model_waits_for_nothing_else():
+    n = 60
+    graph = Graph()
+    u = [graph.leaf("state", i) for i in range(n)]
+    k = graph.leaf("param", 0)
+    rhs = [graph.mul(k, graph.sub(graph.call("sin", u[i - 1]), graph.mul(u[i], u[0]))) for i in range(n)]
+    s = system(graph, rhs, 1)
+    values, p = np.linspace(0.1, 2.0, n), np.array([0.7])
+    f, owner = right_hand_side(s)
+    assert owner is not None and "jacobian" not in s._memory
+    np.testing.assert_allclose(
+        call(f, n, 0.0, values, p), 0.7 * (np.sin(np.roll(values, 1)) - values * values[0]), rtol=1e-15
+    )
+    address, _ = jacobian_values(s)
+    assert "around" not in s._memory
+    whole = compile_system(s)
+    assert whole.f == f  # what was compiled is used, not compiled again
+    indptr, indices = s.jacobian_pattern
+    rows = np.repeat(np.arange(n), np.diff(indptr))
+    dense = call(whole.jac, n * n, 0.0, values, p).reshape(n, n)
+    np.testing.assert_array_equal(call(address, indices.size, 0.0, values, p), dense[rows, indices])
+    assert np.count_nonzero(dense) == indices.size
+
+
+def test_values_read_at_both_ends_of_a_long_function_are_loaded_again():
+    """Sums over all states in one function: every leaf is read in each, hundreds of items apart."""
+    n = 40
+    graph = Graph()
+    u = [graph.leaf("state", i) for i in range(n)]
+    rows = [graph.const(0.0)] * n
+    for i in range(n):
+        for j in range(n):
+            rows[i] = graph.add(rows[i], graph.mul(graph.call("sqrt", u[(i + j) % n]), u[(i * j) % n]))
+    values = np.linspace(0.5, 2.0, n)
+    native = compile_system(system(graph, rows, 0))
+    i, j = np.indices((n, n))
+    expected = np.sum(np.sqrt(values[(i + j) % n]) * values[(i * j) % n], axis=1)
+    np.testing.assert_allclose(call(native.f, n, 0.0, values, np.empty(0)), expected, rtol=1e-13)
+
+
+def test_a_native_callable_says_its_address():
+    import sciml_dsl as sd
+
+    f = sd.model("x' = -k*x; x(0) = 1; param k = 2").rhs("native")
+    assert call(f.address, 1, 0.0, [3.0], [2.0]) == f(0.0, [3.0], [2.0]) == -6.0

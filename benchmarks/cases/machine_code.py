@@ -78,7 +78,7 @@ def one_model(
     u, p = draw.uniform(0.5, 1.5, n), draw.uniform(0.5, 1.5, n_p)
     exact = model.rhs("numpy")(0.0, u, p)
     native = model.rhs("native")
-    contenders: list[tuple[Row, int, Any]] = [(Row(OURS, what), native.keepalive.f, native)]
+    contenders: list[tuple[Row, int, Any]] = [(Row(OURS, what), native.address, native)]
     compilers = []
     for flags in FLAGS:
         row = Row("gcc", f"{what}, {' '.join(flags)}")

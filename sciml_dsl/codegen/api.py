@@ -65,7 +65,8 @@ def rhs(model: Model, target: str = "numba") -> Callable[..., Any]:
       parameters `f.p` and `f.networks`, on any batch, device and floating type;
       made for `torchdiffeq.odeint(f, u0, t)`.
     - "python": lists of floats.
-    - "native": machine code, the same the solvers call; float64 arrays.
+    - "native": machine code, the same the solvers call; float64 arrays.  Its `address` is that of
+      `void f(double t, const double *u, const double *p, double *out)`, valid as long as it lives.
 
     Where every parameter has a default, "numpy" and "python" take it for a missing `p`.
     Raises `UnknownNameError` for another target.
@@ -79,7 +80,12 @@ def rhs(model: Model, target: str = "numba") -> Callable[..., Any]:
     """
     _check(target, CALLABLES)
     if target == "native":
-        return _native(model, "f", (len(model.spec.states),))
+        shape = (len(model.spec.states),)
+        if model.spec.as_loops:
+            return _native(model, "f", shape)
+        from .native import right_hand_side
+
+        return _callable(model, *right_hand_side(model.system), shape)
     module = load(code(model, target), model.spec.name)
     if target == "torch":
         return _torch_module(model, module)
@@ -233,4 +239,5 @@ def _callable(model: Model, address: int, owner: object, shape: tuple[int, ...])
         return out
 
     call.keepalive = owner  # type: ignore[attr-defined]
+    call.address = address  # type: ignore[attr-defined]
     return call

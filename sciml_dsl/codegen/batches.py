@@ -9,6 +9,7 @@ that few values wait.  Without groups the order stays as it was.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -46,19 +47,24 @@ def plan(graph: Graph, work: Sequence[int], fewest: Mapping[str, int] = FEWEST) 
 
     `fewest`: calls in a group, by operation; operations not named are not grouped.
     """
-    together = {n for n in work if graph.op[n] in fewest and not (graph.op[n] == "pow" and is_product(graph, n))}
-    ready: dict[int, int]
+    ops, args = graph.op, graph.args
+    together = {n for n in work if ops[n] in fewest and not (ops[n] == "pow" and is_product(graph, n))}
+    count = Counter(ops[n] for n in together)
+    together = {n for n in together if count[ops[n]] >= fewest[ops[n]]}
+    ready: dict[int, int]  # of nodes whose stage is not the first
     groups: dict[tuple[int, str], list[int]] = {}
     while together:
         ready, groups = {}, {}
         for node in work:
             stage = 0
-            for a in graph.args[node]:
-                stage = max(stage, ready.get(a, 0))
+            for a in args[node]:
+                if a in ready and ready[a] > stage:
+                    stage = ready[a]
             if node in together:
-                groups.setdefault((stage, graph.op[node]), []).append(node)
-                stage += 1
-            ready[node] = stage
+                groups.setdefault((stage, ops[node]), []).append(node)
+                ready[node] = stage + 1
+            elif stage:
+                ready[node] = stage
         small = [node for (_, op), members in groups.items() if len(members) < fewest[op] for node in members]
         if not small:
             break
@@ -69,7 +75,7 @@ def plan(graph: Graph, work: Sequence[int], fewest: Mapping[str, int] = FEWEST) 
     latest = dict.fromkeys(work, last)
     for node in reversed(work):
         needed = ready[node] - 1 if node in together else latest[node]
-        for a in graph.args[node]:
+        for a in args[node]:
             if a in latest and needed < latest[a]:
                 latest[a] = needed
     stages: list[tuple[list[int], list[tuple[str, list[int]]]]] = [([], []) for _ in range(last + 1)]

@@ -18,8 +18,8 @@ from .. import __version__, cache
 LARGE = 1500
 """Lines of IR above which the fast instruction selector serves.
 
-Straight-line arithmetic gains little from the slow one (measured: 0 to 10 % at 100 and
-1,000 states), which takes five times as long; small models are worth every percent.
+Straight-line arithmetic gains little from the slow one (measured: 0 to 20 % at 100 and
+1,000 states), which takes five to ten times as long; small models are worth every percent.
 """
 
 _lock = threading.Lock()  # llvmlite's global context is not thread-safe
@@ -39,8 +39,8 @@ def has_fma() -> bool:
     return "+fma," in f"{features}," or triple.startswith(("aarch64", "arm64"))
 
 
-def _effort(text: str, loops: bool) -> int:
-    return 2 if loops or text.count("\n") <= LARGE else 0
+def _effort(text: str, loops: bool, quick: bool = False) -> int:
+    return 2 if loops or not (quick or text.count("\n") > LARGE) else 0
 
 
 def _target_machine(effort: int) -> Any:
@@ -68,16 +68,17 @@ class MachineCode:
 
     `loops`: the module has loops (networks), which profit from LLVM's optimiser.
     Straight-line code does not: the graph has no common subexpressions and nothing
-    to fold, so it goes to instruction selection as it is.
+    to fold, so it goes to instruction selection as it is.  `quick`: to the fast one,
+    however short the text is.
     """
 
-    def __init__(self, text: str, *, loops: bool = False) -> None:
+    def __init__(self, text: str, *, loops: bool = False, quick: bool = False) -> None:
         if "call void @sciml_" in text:
             from .vector_math import library
 
             library()
         with _lock:
-            effort = _effort(text, loops)
+            effort = _effort(text, loops, quick)
             machine = _target_machine(effort)
             name = cache.key(__version__, llvmlite.__version__, *map(str, llvm.llvm_version_info), *_host(),
                              f"{effort} {loops}", text)  # fmt: skip

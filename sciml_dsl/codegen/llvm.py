@@ -32,7 +32,13 @@ count) replaces a part of the scratch array by its values."""
 CHUNK = 400
 """Operations in one function; instruction selection and scheduling grow faster than linearly."""
 
+FORGET = 100
+"""Items after which what was loaded is loaded again.  The fast instruction selector keeps every value from its
+first use to its last, and a leaf that is read at both ends of a long function lies in memory all the way; loaded
+again it is part of the instruction that needs it.  Measured: a network of 100 states takes 0.73 of the time."""
+
 ARITHMETIC = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
+_CONTRACTED = {op: f"{name} contract double " for op, name in ARITHMETIC.items()}
 INTRINSICS = {
     "exp": "llvm.exp.f64",
     "log": "llvm.log.f64",
@@ -244,20 +250,18 @@ class Module:
         """
         pairs = list(outputs)
         graph = self.system.graph
-        order = graph.reachable([n for _, n in pairs] + list(sweeps))
+        work = graph.needed([n for _, n in pairs] + list(sweeps))
         arguments = "double %t, ptr noalias readonly %u, ptr noalias readonly %p, "
         arguments += ("ptr noalias readonly %v, " if seeds else "") + "ptr noalias %out"
         names = "double %t, ptr %u, ptr %p, " + ("ptr %v, " if seeds else "") + "ptr %out"
         head = []
         if len({slot for slot, _ in pairs}) < size:
             head.append(f"  call void @llvm.memset.p0.i64(ptr align 8 %out, i8 0, i64 {8 * size}, i1 false)")
-        work = [n for n in order if graph.op[n] not in ("const", "t", "state", "param", "seed")]
-        buffers = self._buffers(order)
+        buffers = self._buffers(work)
         items, seats, scratch = self._items(work, pairs, sum(size for _, size in buffers.values()))
         if len(items) <= 3 * CHUNK:
             body = _Straight(self, buffers, weights_at, seats)
-            for item in items:
-                body.item(item)
+            body.run(items)
             lines = body.lines
         else:
             first = _Straight(self, buffers, weights_at, seats)
@@ -352,13 +356,14 @@ done:
         """Scratch (offset, size) of every network call and sweep: its arguments, then its results."""
         graph, system = self.system.graph, self.system
         level: dict[int, int] = {}
+        self._level, self._used_calls = level, set[int]()
+        if not system.networks:
+            return {}
         for n in order:
             if graph.op[n] in ("net_jac", "net_hess"):
                 call = graph.args[n][0]
                 level[call] = max(level.get(call, 0), 1 if graph.op[n] == "net_jac" else 2)
-        self._level = level
-        used = {graph.args[n][0] for n in order if graph.op[n] in ("net", "net_jac", "net_hess")}
-        self._used_calls = used
+        self._used_calls = {graph.args[n][0] for n in order if graph.op[n] in ("net", "net_jac", "net_hess")}
         at, buffers = 0, {}
         for n in order:
             if graph.op[n] == "netcall":
@@ -400,10 +405,7 @@ done:
         for c, chunk in enumerate(chunks):
             # what this chunk makes itself is known before it is looked up among what travels
             body = _Straight(self, first.buffers, first.weights_at, imported)
-            for item in chunk:
-                body.item(item)
-                if item[0] == "node" and item[1] in travels:
-                    body.store(item[1], "%scratch", travels[item[1]])
+            body.run(chunk, travels)
             self.functions.append(
                 f"define internal void @{name}_{c}({arguments}, ptr noalias %scratch) noinline {{\n"
                 + "\n".join(body.lines)
@@ -416,6 +418,10 @@ done:
 def _rounded(count: int) -> int:
     """The least multiple of `LANES` that is not below `count`."""
     return -(-count // LANES) * LANES
+
+
+_NOWHERE: Mapping[int, int] = {}
+_POINTERS = {"state": "%u", "param": "%p", "seed": "%v"}
 
 
 class _Straight:
@@ -431,24 +437,42 @@ class _Straight:
         self.lines: list[str] = []
         self.imported = imported
         self._known: dict[int, str] = {}
+        self._loaded: list[int] = []  # of what is known, what can be had again
         self._truth: dict[int, str] = {}
         self._count = 0  # LLVM gives number 0 to the function's only block
 
-    def item(self, item: Item) -> None:
-        """One item of a function."""
-        kind, node, place = item
-        if kind == "node":
-            self.node(node)
-        elif kind == "out":
-            self.store(node, "%out", place)
-        elif kind == "seat":
-            self.store(node, "%scratch", place)
-        elif kind == "pad":
-            self.lines.append(f"store double {number(1.0)}, ptr {self._at('%scratch', place)}, align 8")
-        else:
-            self.module.calls.add(kind)
-            arrays = [f"ptr {self._at('%scratch', node + k * place)}" for k in range(2 if kind == "pow" else 1)]
-            self.lines.append(f"call void @sciml_{kind}({', '.join(arrays)}, i64 {place})")
+    def run(self, items: Sequence[Item], travels: Mapping[int, int] = _NOWHERE) -> None:
+        """The items in their order; nodes in `travels` are put into the scratch array as they are made."""
+        ops, args, known, loaded = self.graph.op, self.graph.args, self._known, self._loaded
+        write, value, store = self.lines.append, self.value, self.store
+        for start in range(0, len(items), FORGET):
+            for kind, node, place in items[start : start + FORGET]:
+                if kind == "node":
+                    operation = _CONTRACTED.get(ops[node])
+                    if operation is not None:  # most nodes, so without detours
+                        left, right = args[node]
+                        x = known.get(left) or value(left)
+                        y = known.get(right) or value(right)
+                        self._count += 1
+                        known[node] = name = f"%{self._count}"
+                        write(f"{name} = {operation}{x}, {y}")
+                    else:
+                        self.node(node)
+                    if node in travels:
+                        store(node, "%scratch", travels[node])
+                elif kind == "out":
+                    store(node, "%out", place)
+                elif kind == "seat":
+                    store(node, "%scratch", place)
+                elif kind == "pad":
+                    write(f"store double {number(1.0)}, ptr {self._at('%scratch', place)}, align 8")
+                else:
+                    self.module.calls.add(kind)
+                    arrays = [f"ptr {self._at('%scratch', node + k * place)}" for k in range(2 if kind == "pow" else 1)]
+                    write(f"call void @sciml_{kind}({', '.join(arrays)}, i64 {place})")
+            for node in loaded:
+                del known[node]
+            loaded.clear()
 
     def emit(self, text: str) -> str:
         self._count += 1
@@ -457,22 +481,28 @@ class _Straight:
         return name
 
     def _load(self, pointer: str, index: int) -> str:
-        count = self._count
-        if index:
-            count += 1
-            self.lines.append(f"%{count} = getelementptr inbounds double, ptr {pointer}, i64 {index}")
-            pointer = f"%{count}"
-        self._count = count = count + 1
+        self._count = count = self._count + (2 if index else 1)
         name = f"%{count}"
-        self.lines.append(f"{name} = load double, ptr {pointer}")
+        if index:
+            at = f"%{count - 1}"
+            self.lines.append(f"{at} = getelementptr double, ptr {pointer}, i64 {index}")
+            self.lines.append(f"{name} = load double, ptr {at}")
+        else:
+            self.lines.append(f"{name} = load double, ptr {pointer}")
         return name
 
     def _at(self, pointer: str, index: int) -> str:
-        return self.emit(f"getelementptr inbounds double, ptr {pointer}, i64 {index}") if index else pointer
+        return self.emit(f"getelementptr double, ptr {pointer}, i64 {index}") if index else pointer
 
     def store(self, node: int, pointer: str, index: int) -> None:
-        value = self.value(node)
-        self.lines.append(f"  store double {value}, ptr {self._at(pointer, index)}")
+        value = self._known.get(node) or self.value(node)
+        if index:
+            self._count += 1
+            at = f"%{self._count}"
+            self.lines.append(f"{at} = getelementptr double, ptr {pointer}, i64 {index}")
+            self.lines.append(f"store double {value}, ptr {at}")
+        else:
+            self.lines.append(f"store double {value}, ptr {pointer}")
 
     def value(self, node: int) -> str:
         """The double that holds `node`."""
@@ -484,11 +514,13 @@ class _Straight:
         if op == "t":
             return "%t"
         if op in ("state", "param", "seed"):
-            text = self._load({"state": "%u", "param": "%p", "seed": "%v"}[op], data)  # type: ignore[arg-type]
+            text = self._load(_POINTERS[op], data)  # type: ignore[arg-type]
+            self._loaded.append(node)
         elif node in self._truth:  # before what travels: a condition made here is not in its seat yet
             text = self.emit(f"uitofp i1 {self._truth[node]} to double")
         elif node in self.imported:
             text = self._load("%scratch", self.imported[node])
+            self._loaded.append(node)
         else:
             raise AssertionError(f"node {node} ({op}) used before it was made")
         self._known[node] = text
@@ -503,15 +535,6 @@ class _Straight:
     def node(self, node: int) -> None:
         """Compute one node."""
         op, args = self.graph.op[node], self.graph.args[node]
-        if op in ARITHMETIC:  # most nodes, so without detours
-            left, right = args
-            known = self._known
-            x = known.get(left) or self.value(left)
-            y = known.get(right) or self.value(right)
-            self._count += 1
-            known[node] = name = f"%{self._count}"
-            self.lines.append(f"{name} = {ARITHMETIC[op]} contract double {x}, {y}")
-            return
         if op == "neg":
             text = f"fneg double {self.value(args[0])}"
         elif op in INTRINSICS or op in LIBM or op == "digamma":

@@ -2,7 +2,8 @@
 
 Four parts are compiled separately, each when first asked for: what every solve
 needs, the Jacobian as a sparse matrix and as a product, what forward
-sensitivities need on top, and the reverse sweep.  The table
+sensitivities need on top, and the reverse sweep.  Of large models the right-hand side and the
+Jacobian are parts of their own, so that whoever wants one of them waits for no more.  The table
 of functions and the layout of their outputs is in docs/design.md, section 8.
 """
 
@@ -89,8 +90,7 @@ def compile_system(
         parts.append(code)
     if sparse:
         code, more = _part(system, "sparse", _sparse)
-        values = (_part(system, "solve", _solve)[1] | more)["jac_values"]
-        extra |= more | {"jac_values": values}
+        extra |= more | {"jac_values": jacobian_values(system)[0]}
         parts.append(code)
     if stiff:
         code, more = _stiff_part(system, marks)
@@ -108,17 +108,24 @@ def compile_system(
     return result
 
 
+def right_hand_side(system: System) -> tuple[int, object]:
+    """Address of f, and what keeps it alive; compiles no more than it must."""
+    code, addresses = _part(system, "f", _f) if system.n > WRITTEN_OUT else _part(system, "solve", _solve)
+    return addresses["f"], code  # type: ignore[return-value]
+
+
 def jacobian_values(system: System) -> tuple[int, object]:
     """Address of the values of df/du in CSR order, and what keeps it alive; compiles no more than it must."""
-    part = ("solve", _solve) if system.n > WRITTEN_OUT else ("sparse", _sparse)
+    part = ("jacobian", _jacobian) if system.n > WRITTEN_OUT else ("sparse", _sparse)
     code, addresses = _part(system, *part)
     return addresses["jac_values"], code  # type: ignore[return-value]
 
 
 def module_text(system: System) -> tuple[str, bool]:
-    """(LLVM IR of the part every solve needs, before optimisation; whether it has loops)."""
+    """(LLVM IR of what every solve needs, before optimisation; whether it has loops)."""
     module = Module(system)
-    _solve(system, module)
+    for _, build in _parts_of_solve(system):
+        build(system, module)
     return module.text(), bool(module.networks)
 
 
@@ -147,15 +154,17 @@ WRITTEN_OUT = 50
 
 
 Part = tuple[MachineCode, dict[str, object]]
+Build = Callable[[System, Module], list[str]]
+"""Adds functions to a module and gives their names."""
 
 
-def _part(system: System, name: str, build: Callable[[System, Module], list[str]]) -> Part:
+def _part(system: System, name: str, build: Build) -> Part:
     memory = system._memory
     found = memory.get(name)
     if found is None:
         module = Module(system)
         names = build(system, module)
-        code = MachineCode(module.text(), loops=bool(module.networks))
+        code = MachineCode(module.text(), loops=bool(module.networks), quick=system.n > WRITTEN_OUT)
         addresses: dict[str, object] = {n: code.address(n) for n in names if not n.startswith("affect")}
         for stem in ("affect", "affect_jac"):
             numbered = [n for n in names if n.rpartition("_")[0] == stem and n[-1].isdigit()]
@@ -201,8 +210,8 @@ def _own_rosenbrock_step(system: System, tableau: RosenbrockTableau, largest: in
 
 
 def _base(system: System) -> NativeFunctions:
-    code, addresses = _part(system, "solve", _solve)
-    addresses = {name: address for name, address in addresses.items() if name != "jac_values"}
+    parts = [_part(system, name, build) for name, build in _parts_of_solve(system)]
+    addresses = {name: address for _, found in parts for name, address in found.items() if name != "jac_values"}
     indptr, indices = system.jacobian_pattern
     return NativeFunctions(
         jac_indptr=indptr,
@@ -216,7 +225,7 @@ def _base(system: System) -> NativeFunctions:
         n_inputs=len(system.inputs),
         mass=tuple(float(i not in system.algebraic) for i in range(system.n)) if system.algebraic else (),
         events=tuple(EventInfo(e.kind, e.terminate, _resets(system, e)) for e in system.events),
-        keepalive=code,
+        keepalive=tuple(code for code, _ in parts),
         **addresses,  # type: ignore[arg-type]
     )
 
@@ -235,16 +244,36 @@ def _row(nodes: list[int] | tuple[int, ...], start: int = 0) -> list[tuple[int, 
     return [(start + i, node) for i, node in enumerate(nodes)]
 
 
+def _parts_of_solve(system: System) -> tuple[tuple[str, Build], ...]:
+    """What every solve needs: one part, or of large models three."""
+    if system.n > WRITTEN_OUT:
+        return ("f", _f), ("jacobian", _jacobian), ("around", _around)
+    return (("solve", _solve),)
+
+
 def _solve(system: System, module: Module) -> list[str]:
-    n, np_, graph = system.n, system.n_params, system.graph
-    names = ["f", "jac", "initial"]
-    module.add_function("f", _row(system.rhs), n)
+    return [*_f(system, module), *_jacobian(system, module), *_around(system, module)]
+
+
+def _f(system: System, module: Module) -> list[str]:
+    module.add_function("f", _row(system.rhs), system.n)
+    return ["f"]
+
+
+def _jacobian(system: System, module: Module) -> list[str]:
+    n = system.n
     if n <= WRITTEN_OUT:
         module.add_function("jac", _dense(system.jacobian, n), n * n)
-    else:
-        names.append("jac_values")
-        _values(system, module)
-        module.add_scatter("jac", "jac_values", [i * n + j for i, j in system.jacobian], n * n)
+        return ["jac"]
+    _values(system, module)
+    module.add_scatter("jac", "jac_values", [i * n + j for i, j in system.jacobian], n * n)
+    return ["jac", "jac_values"]
+
+
+def _around(system: System, module: Module) -> list[str]:
+    """Initial values, observables, events, the time gradient, and steps of a method that are small enough."""
+    n, np_, graph = system.n, system.n_params, system.graph
+    names = ["initial"]
     if any(not graph.is_const(node, 0.0) for node in system.time_gradient):
         names.append("dfdt")
         module.add_function("dfdt", _row(system.time_gradient), n)

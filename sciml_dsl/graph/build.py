@@ -124,6 +124,8 @@ class Builder:
         g, known = self.graph, self.names
 
         def combine(node: ast.Expr, parts: list[int]) -> int:
+            if isinstance(node, ast.Name):
+                return local[node.name] if node.name in local else known[node.name]
             if isinstance(node, ast.Binary):
                 if node.op == "/":
                     limit = self.removable.divide(*parts)
@@ -131,8 +133,6 @@ class Builder:
                         self.repaired[id(node)] = node
                         return limit
                 return g.call(BINARY[node.op], *parts)
-            if isinstance(node, ast.Name):
-                return local[node.name] if node.name in local else known[node.name]
             if isinstance(node, ast.Num):
                 return g.const(node.value)
             if isinstance(node, ast.Unary):

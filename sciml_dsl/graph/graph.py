@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from .integers import Affine, LoopIndex, indices
 from .ops import COMMUTATIVE, EVALUATE, evaluate
-from .rewrite import RULES
+from .rewrite import RULES, SEEN, SEEN_BY_NEG
 
 Payload = float | int | tuple[int, ...] | None  # and what loops hold, see `position`, `whole_of`, `reduction`
 
@@ -63,6 +63,18 @@ class Graph:
     def call(self, op: str, *args: int) -> int:
         """The node `op(args)`, folded and simplified where a rule says so."""
         ops = self.op
+        seen = SEEN.get(op)
+        if seen is not None:  # arithmetic of arguments that no rule looks at: most nodes, so without detours
+            a, b = args
+            if ops[a] not in seen and ops[b] not in seen and (a != b or op != "sub"):
+                key = (op, b, a) if a > b and op in COMMUTATIVE else (op, a, b)
+                node = self._index.get(key)
+                if node is None:
+                    node = self._index[key] = len(ops)
+                    ops.append(op)
+                    self.args.append(args)
+                    self.data.append(None)
+                return node
         for a in args:
             if ops[a] != "const":
                 break
@@ -109,7 +121,9 @@ class Graph:
         return self.call("pow", a, b)
 
     def neg(self, a: int) -> int:
-        return self.call("neg", a)
+        if self.op[a] in SEEN_BY_NEG:
+            return self.call("neg", a)
+        return self._intern(("neg", a), "neg", (a,), None)
 
     def select(self, cond: int, a: int, b: int) -> int:
         """`a` where `cond` is true, else `b`; the other branch does not count."""
@@ -233,11 +247,38 @@ class Graph:
 
     def reachable(self, roots: Iterable[int]) -> list[int]:
         """Every node the roots depend on, roots included, in increasing (topological) order."""
-        seen: set[int] = set()
+        args = self.args
         stack = list(roots)
+        seen = set(stack)
         while stack:
-            node = stack.pop()
-            if node not in seen:
-                seen.add(node)
-                stack.extend(a for a in self.args[node] if a not in seen)
+            for a in args[stack.pop()]:
+                if a not in seen:
+                    seen.add(a)
+                    stack.append(a)
         return sorted(seen)
+
+    def needed(self, roots: Iterable[int]) -> list[int]:
+        """Every node the roots depend on but leaves, each right before it is first used, root by root.
+
+        >>> g = Graph()
+        >>> x = g.leaf("state", 0)
+        >>> early, late = g.call("exp", x), g.call("sin", x)
+        >>> g.needed([late, early]) == [late, early]
+        True
+        """
+        args = self.args
+        seen: set[int] = set()
+        order: list[int] = []
+        for root in roots:
+            stack = [root]
+            while stack:
+                node = stack.pop()
+                if node < 0:
+                    order.append(~node)
+                elif node not in seen:
+                    seen.add(node)
+                    below = args[node]
+                    if below:
+                        stack.append(~node)
+                        stack.extend(below[::-1])
+        return order

@@ -17,15 +17,20 @@ if TYPE_CHECKING:
 Rule = Callable[["Graph", tuple[int, ...]], "int | None"]
 
 
-_SEEN_BY_SUMS = frozenset({"const", "neg"})
-_SEEN_BY_PRODUCTS = frozenset({"const", "neg", "div"})
-"""Operations of arguments that a rule looks for: most arguments are none of them, and that is asked first."""
+SEEN = {
+    "add": frozenset({"const", "neg"}),
+    "sub": frozenset({"const", "neg"}),
+    "mul": frozenset({"const", "neg", "div"}),
+    "div": frozenset({"const", "neg"}),
+}
+"""Operations of arguments that the rule of an operation looks for: most arguments are none of them, and that is
+asked first.  (A difference of a node from itself is the one case besides.)"""
+
+SEEN_BY_NEG = frozenset({"const", "neg", "sub"})
 
 
 def _add(g: Graph, a: tuple[int, ...]) -> int | None:
     x, y = a
-    if g.op[x] not in _SEEN_BY_SUMS and g.op[y] not in _SEEN_BY_SUMS:
-        return None
     if g.is_const(x, 0.0):
         return y
     if g.is_const(y, 0.0):
@@ -51,8 +56,6 @@ def _sub(g: Graph, a: tuple[int, ...]) -> int | None:
 
 
 def _mul(g: Graph, a: tuple[int, ...]) -> int | None:
-    if g.op[a[0]] not in _SEEN_BY_PRODUCTS and g.op[a[1]] not in _SEEN_BY_PRODUCTS:
-        return None
     for x, y in (a, (a[1], a[0])):
         if g.is_const(x):
             value = g.data[x]

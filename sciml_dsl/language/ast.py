@@ -253,18 +253,23 @@ def fold(root: Expr, combine: Callable[[Expr, list[T]], T]) -> T:
     stack: list[Any] = [root]  # nodes, and (node, number of its children) where those are done
     while stack:
         node = stack.pop()
-        if type(node) is tuple:
+        kind = type(node)
+        if kind is tuple:
             node, count = node
             parts = values[-count:]
             del values[-count:]
             values.append(combine(node, parts))
-            continue
-        below = children(node)
-        if below:
-            stack.append((node, len(below)))
-            stack.extend(below[::-1])
-        else:
+        elif kind is Binary:
+            stack += ((node, 2), node.right, node.left)
+        elif kind is Name or kind is Num:
             values.append(combine(node, []))
+        else:
+            below = children(node)
+            if below:
+                stack.append((node, len(below)))
+                stack.extend(below[::-1])
+            else:
+                values.append(combine(node, []))
     return values[0]
 
 

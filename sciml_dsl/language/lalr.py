@@ -39,6 +39,7 @@ class Driver:
         self.last = conf.end_state
         self.shifts: dict[Any, dict[str, Any]] = {}
         self.reductions: dict[Any, dict[str, Reduction]] = {}
+        self.actions: dict[Any, dict[str, Any]] = {}  # both in one: a state, or a reduction
         for state, row in conf.states.items():
             shifts = self.shifts[state] = {}
             reductions = self.reductions[state] = {}
@@ -49,11 +50,12 @@ class Driver:
                     if target not in made:
                         made[target] = _reduction(target, conf.callbacks)
                     reductions[symbol] = made[target]
+            self.actions[state] = shifts | reductions
         self.jumps: dict[tuple[Any, str, str], Any] = {}
 
     def run(self, tokens: Sequence[Token]) -> Any:
         """What the reduction to the start symbol built.  Raises `UnexpectedAt`."""
-        shifts, reductions, jumps = self.shifts, self.reductions, self.jumps
+        actions, jumps = self.actions, self.jumps
         state = self.first
         states: list[Any] = [state]
         values: list[Any] = []
@@ -61,18 +63,17 @@ class Driver:
         for index, token in enumerate(tokens):
             kind = token.type
             while True:
-                after = shifts[state].get(kind)
-                if after is not None:
-                    state = after
+                found = actions[state].get(kind)
+                if type(found) is not tuple:
+                    if found is None:
+                        raise UnexpectedAt(index)
+                    state = found
                     push_state(state)
                     push_value(token)
                     break
-                found = reductions[state].get(kind)
-                if found is None:
-                    raise UnexpectedAt(index)
                 size, symbol, build = found
                 if size == 1:
-                    states.pop()
+                    del states[-1]
                     if build is not None:
                         values[-1] = build([values[-1]])
                 elif size:

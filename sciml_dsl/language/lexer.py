@@ -13,6 +13,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import accumulate
 
 from .ast import Span
 from .complaint import Complaint
@@ -23,7 +25,7 @@ from .tokens import Token
 MAX_NESTING = 500
 
 _ORDER = (
-    "WS COMMENT NEWLINE NUMBER PRIMED NAME PRIME _DOTS FATARROW _ARROW COMPARE AUGMENT POW PLUS MINUS TIMES DIVIDE "
+    "WS COMMENT NEWLINE NUMBER NAME PRIMED PRIME _DOTS FATARROW _ARROW COMPARE AUGMENT POW PLUS MINUS TIMES DIVIDE "
     "_EQ _COMMA _LPAR _RPAR _LSQB _RSQB _LBRACE _RBRACE SEMICOLON _COLON _QUERY _ROOT CBRT STIFF _MACRO"
 ).split()
 _CLOSES = {"_RPAR": "_LPAR", "_RSQB": "_LSQB", "_RBRACE": "_LBRACE"}
@@ -37,20 +39,41 @@ _GOES_ON_BEFORE = frozenset(
 )
 _DECLARES = re.compile(r"(?:model|param|const|input|neural)[^\S\n]+[^\W\d]")
 _LOOP = re.compile(r"for\s+[^\W\d]\w*\s+in\b")
-_PLAIN = frozenset("PLUS MINUS TIMES DIVIDE POW NUMBER COMPARE _COMMA _ARROW FATARROW".split())
+_SKIPPED, _NAME, _PLAIN, _OPEN, _CLOSE, _OTHER = range(6)
+_WAYS = {
+    **dict.fromkeys("PLUS MINUS TIMES DIVIDE POW NUMBER COMPARE _COMMA _ARROW FATARROW".split(), _PLAIN),
+    "WS": _SKIPPED, "COMMENT": _SKIPPED, "NAME": _NAME, "_LPAR": _OPEN, "_RPAR": _CLOSE,
+}
+"""What is done with a piece of text, by its kind: most need no more than to become a token."""
 _JULIA_ONLY = {"&&": "AND", "||": "OR", "!": "NOT", "//": "DIVIDE"}
 _BLOCK_COMMENT = re.compile(r"#=|=#|#")
 
 
-def scanner(patterns: Mapping[str, str]) -> re.Pattern[str]:
-    """One regular expression out of the patterns of the grammar's terminals."""
-    parts = [f"(?P<{name}>{patterns[name]})" for name in _ORDER]
-    julia = r"(?P<JULIA>&&|\|\||!(?!=)|//)"
-    parts.insert(_ORDER.index("DIVIDE"), julia)
-    return re.compile("|".join((*parts, r"(?P<BAD>.)")), re.DOTALL)
+@dataclass(frozen=True)
+class Scanner:
+    """`pieces` finds every piece of a text, `kind` names the terminal of one: that is decided by its letters alone."""
+
+    pieces: re.Pattern[str]
+    kind: re.Pattern[str]
 
 
-def tokenize(text: str, pattern: re.Pattern[str]) -> list[Token]:
+def scanner(patterns: Mapping[str, str]) -> Scanner:
+    """Regular expressions out of the patterns of the grammar's terminals.
+
+    A name is looked for before the same with primes, which is rarer, and read once for both.
+    """
+    found = {name: patterns[name] for name in _ORDER} | {"JULIA": r"&&|\|\||!(?!=)|//", "BAD": "."}
+    found["NAME"] = f"(?>{found['NAME']})(?!{found['PRIME']})"
+    order = list(_ORDER)
+    order.insert(order.index("DIVIDE"), "JULIA")
+    order.append("BAD")
+    return Scanner(
+        re.compile("|".join(found[name] for name in order), re.DOTALL),
+        re.compile("|".join(f"(?P<{name}>{found[name]})" for name in order), re.DOTALL),
+    )
+
+
+def tokenize(text: str, pattern: Scanner) -> list[Token]:
     """All tokens of `text`; every statement is followed by one `_SEP`.
 
     Raises `Complaint` for characters, brackets and numbers that cannot be meant.
@@ -64,11 +87,11 @@ def tokenize(text: str, pattern: re.Pattern[str]) -> list[Token]:
 
 
 class _Lexer:
-    def __init__(self, text: str, pattern: re.Pattern[str]) -> None:
+    def __init__(self, text: str, pattern: Scanner) -> None:
         self.text = text
         self.pattern = pattern
         self.tokens: list[Token] = []
-        self.words: dict[str, tuple[str, str]] = {}  # as written -> terminal and spelling
+        self.words: dict[str, tuple[int, str, str]] = {}  # as written -> what to do, terminal and spelling
         self.open: list[Token] = []
         self.first = 0  # index of the first token of the statement
         self.macro: Token | None = None  # the @ode_def being read
@@ -77,38 +100,38 @@ class _Lexer:
         self.started = False  # comments are understood
 
     def run(self) -> list[Token]:
-        tokens, words = self.tokens, self.words
+        tokens, words, opened = self.tokens, self.words, self.open
         text = _without_block_comments(self.text)
         self.started = True
-        for match in self.pattern.finditer(text):
-            kind = match.lastgroup
-            if kind == "WS" or kind == "COMMENT":
-                continue
-            assert kind is not None
-            if kind in _PLAIN and tokens and not self.line_ended and tokens[-1].type != "NUMBER":
-                # most tokens: nothing but their kind matters
-                tokens.append(Token(kind, match.group(), *match.span()))
+        pieces = self.pattern.pieces.findall(text)
+        for piece, end in zip(pieces, accumulate(map(len, pieces)), strict=True):
+            known = words.get(piece)
+            if known is None:
+                known = words[piece] = self.word(piece)
+            way, kind, value = known
+            if way == _SKIPPED:
                 continue
             if kind == "NEWLINE":
-                self.line_ended = not self.open
+                self.line_ended = not opened
                 continue
-            if kind == "SEMICOLON":
-                self.semicolon(match.start())
-                continue
-            token = Token(kind, match.group(), *match.span())
-            if kind == "NAME":
-                known = words.get(token.value)
-                if known is None:
-                    value = token.value
-                    known = words[value] = _word(value)
-                token.type, token.value = known  # the same string for every place of a name
-                if self.place == "native" and not self.line_ended and tokens and tokens[-1].type != "NUMBER":
+            token = Token(kind, value, end - len(piece), end)  # the same string for every place of a name
+            if way != _OTHER and not self.line_ended and tokens and tokens[-1].type != "NUMBER":
+                # most tokens: nothing but their kind matters
+                if way == _PLAIN or (way == _NAME and self.place == "native"):
                     tokens.append(token)
                     continue
-            elif kind == "PRIMED":
-                base, order = split_primes(token.value)
-                token.value = normalise(base) + "'" * order
-            elif kind == "JULIA":
+                if way == _OPEN and len(opened) < MAX_NESTING:
+                    opened.append(token)
+                    tokens.append(token)
+                    continue
+                if way == _CLOSE and opened and opened[-1].type == "_LPAR":
+                    opened.pop()
+                    tokens.append(token)
+                    continue
+            if kind == "SEMICOLON":
+                self.semicolon(token.start)
+                continue
+            if kind == "JULIA":
                 self.julia(token)
             elif kind == "BAD":
                 self.bad(token)
@@ -130,6 +153,19 @@ class _Lexer:
         if self.open and self.open[0].start < line:
             return line  # a bracket of an earlier line is not closed, and the line is a statement of its own
         return self.tokens[self.first].start if self.first < len(self.tokens) else position
+
+    def word(self, piece: str) -> tuple[int, str, str]:
+        """(what to do with a piece, its terminal, its spelling)."""
+        match = self.pattern.kind.match(piece)
+        assert match is not None and match.lastgroup is not None
+        kind, value = match.lastgroup, piece
+        if kind == "NAME":
+            kind, value = _word(piece)
+            return _NAME, kind, value
+        if kind == "PRIMED":
+            base, order = split_primes(piece)
+            value = normalise(base) + "'" * order
+        return _WAYS.get(kind, _OTHER), kind, value
 
     def goes_on(self, token: Token) -> bool:
         """Whether the statement before a newline continues with `token` on the next line."""

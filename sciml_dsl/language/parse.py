@@ -60,7 +60,8 @@ def parse(text: str, filename: str | None = None, *, tolerant: bool = False) -> 
         if tolerant:
             return document
         raise all_errors(document.problems, text, filename) from None
-    return Document(tuple(statements), text, filename, any(token.type == "_MACRO" for token in tokens))
+    macro = "@ode_def" in text and any(token.type == "_MACRO" for token in tokens)
+    return Document(tuple(statements), text, filename, macro)
 
 
 def parse_expression(text: str) -> Document:

@@ -12,7 +12,6 @@ import contextlib
 import functools
 import io
 import pickle
-import re
 import sys
 from importlib import resources
 from pathlib import Path
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import cache
 from .lalr import Driver
-from .lexer import scanner
+from .lexer import Scanner, scanner
 from .transform import Builder
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ class Tables:
     def __init__(self, lark: Lark) -> None:
         self.lark = lark
         self.driver = Driver(lark)
-        self.pattern: re.Pattern[str] = scanner({t.name: t.pattern.to_regexp() for t in lark.terminals})
+        self.pattern: Scanner = scanner({t.name: t.pattern.to_regexp() for t in lark.terminals})
 
 
 @functools.cache
