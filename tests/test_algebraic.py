@@ -332,8 +332,6 @@ def test_events_leave_a_consistent_state():
 
 def test_what_is_not_built_says_so():
     m = sd.model(AKZO)
-    with pytest.raises(sd.UnsupportedError, match="algebraic"):
-        m.layer([0.0, 1.0])
     with pytest.raises(sd.InputError, match="algebraic"):
         m.solve((0, 1), method="tsit5")
     with pytest.raises(sd.UnsupportedError, match="forwards"):

@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 
 import sciml_dsl as sd
+from sciml_dsl.codegen.native import compile_system
 from sciml_dsl.fit.problem import problem
+from sciml_dsl.graph.build import lower
+from sciml_dsl.graph.written_networks import ACTIVATIONS, written
+from sciml_dsl.solve.observe import observe
 from tests.test_algebraic import AKZO
 
 SWING = """
@@ -52,6 +56,17 @@ def test_sensitivities_of_an_index_one_system_by_hand():
     assert sol["z"] == pytest.approx(x**2, rel=1e-9)
     again = m.solve((0, 3), saveat=t, sensitivities=["x(0)"], u0={"x": 1.5}, rtol=1e-10, atol=1e-12)
     assert again.sensitivities[:, :, 0] == pytest.approx(expected[:, :, 1], abs=1e-9)
+
+
+def test_inputs_act_in_algebraic_equations():
+    """x' = -k (x - f), f = 1 + t: by hand."""
+    m = sd.model("x' = -k*z; 0 = z - x + f; x(0) = 1; param k = 0.7; input f linear = [(0, 1), (2, 3)]")
+    t = np.array([0.5, 2.0])
+    sol = m.solve((0, 2), saveat=t, sensitivities=True, rtol=1e-10, atol=1e-12)
+    e = np.exp(-0.7 * t)
+    assert sol["x"] == pytest.approx(1 + t - (1 - e) / 0.7, rel=1e-9)
+    assert sol["z"] == pytest.approx(-(1 - e) / 0.7, rel=1e-9)
+    assert sol.sensitivities[:, 0, 0] == pytest.approx((1 - e) / 0.49 - t * e / 0.7, rel=1e-8)
 
 
 def test_sensitivities_do_not_change_the_steps():
@@ -250,3 +265,114 @@ def test_starts_that_contradict_every_trial_are_a_failed_fit_in_words():
     with pytest.raises(sd.FitError) as caught:
         m.fit({"t": t, "x": np.cos(t)}, fixed=["g"])
     assert "x(0), y(0)" in str(caught.value)
+
+
+# ---------------------------------------------------------------- networks, layers, discovery
+
+
+@pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
+def test_networks_written_out_are_the_same_functions(activation):
+    m = sd.model(
+        "x' = U(x, y)[2] - x*V(x); y' = U(y, x)[1]; neural V(a) -> 1 { hidden = [2] }\n"
+        f"neural U(a, b) -> 2 {{ hidden = [3, 4], activation = {activation} }}"
+    )
+    system = lower(m.spec)
+    plain = written(system)
+    assert plain.networks == () and plain.n_params == system.n_weights
+    p = np.random.default_rng(1).normal(size=system.n_weights)
+    u = np.array([[0.3, -1.2], [40.0, -30.0]])
+    there, here = (observe(compile_system(s).f, 2, np.zeros(2), u, p) for s in (system, plain))
+    assert here == pytest.approx(there, rel=1e-12, abs=1e-14)
+
+
+def test_networks_too_large_to_write_out_are_refused():
+    m = sd.model("x' = z; 0 = z - NN(x); x(0) = 1; neural NN(x) -> 1 { hidden = [50, 50] }")
+    with pytest.raises(sd.UnsupportedError, match="2,701"):
+        m.fit({"t": [0, 1, 2], "x": [1, 0.8, 0.6]}, strategy="train")
+
+
+UNKNOWN = "x' = 0.5 - k*z; 0 = z + NN(z) - x; x(0) = 3; z(0) = 1; param k = 0.8; neural NN(z) -> 1 { hidden = [4] }"
+KNOWN = "x' = 0.5 - k*z; 0 = z + z^2 - x; x(0) = 3; z(0) = 1; param k = 0.8"
+
+
+def test_a_layer_differentiates_by_parameters_weights_and_starts():
+    torch = pytest.importorskip("torch")
+    layer = sd.model(UNKNOWN).layer([0.0, 0.5, 2.0], rtol=1e-10, atol=1e-12, seed=3)
+    start = torch.tensor([[3.0, 0.5], [2.0, 0.5]], dtype=torch.float64, requires_grad=True)
+    u = layer(start)
+    assert u.shape == (2, 3, 2)
+    (u**2).sum().backward()
+    assert float(start.grad[:, 1].abs().max()) == 0.0  # of z that is a guess
+
+    def loss():
+        with torch.no_grad():
+            return float((layer(start) ** 2).sum())
+
+    for tensor in (layer.p, start, *layer.networks["NN"].parameters()):
+        flat, slope = tensor.data.reshape(-1), tensor.grad.reshape(-1)
+        h = 1e-5
+        flat[0] += h
+        above = loss()
+        flat[0] -= 2 * h
+        below = loss()
+        flat[0] += h
+        assert float(slope[0]) == pytest.approx((above - below) / (2 * h), rel=1e-5, abs=1e-7)
+
+
+def test_a_layer_says_what_does_not_go():
+    m = sd.model(KNOWN)
+    with pytest.raises(sd.UnsupportedError, match='sensitivity="forward"'):
+        m.layer([0.0, 1.0], sensitivity="discrete_adjoint")
+    with pytest.raises(sd.UnsupportedError, match="forwards"):
+        m.layer([1.0, 0.0])()
+    with pytest.raises(sd.InputError, match="number 1 of the batch"):
+        import torch
+
+        sd.model("x' = -z; 0 = z^2 - x; x(0) = 1; z(0) = 1").layer([0.0, 0.1])(torch.tensor([[1.0, 1.0], [-1.0, 1.0]]))
+
+
+def test_network_weights_are_trained_through_algebraic_equations():
+    t = np.linspace(0, 5, 20)
+    truth = sd.model(KNOWN).solve((0, 5), saveat=t, rtol=1e-9, atol=1e-11)
+    f = sd.model(UNKNOWN).fit({"t": t, "x": truth["x"], "z": truth["z"]}, fixed=["k"], epochs=100, polish=150)
+    assert max(f.rmse.values()) < 5e-3
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (UNKNOWN, "z**2"),  # in the algebraic equation
+        (UNKNOWN.replace("0.5 - k*z", "0.5 - NN(z)").replace("z + NN(z)", "z + k*z^2"), "z"),  # in the other one
+    ],
+)
+def test_a_missing_term_is_discovered_in_either_equation(text, expected):
+    import sympy
+
+    t = np.linspace(0, 5, 21)
+    exact = sd.model(KNOWN).with_parameters({"k": 1.0} if expected == "z" else {})
+    if expected == "z":
+        exact = sd.model("x' = 0.5 - z; 0 = z + 0.8*z^2 - x; x(0) = 3")
+    truth = exact.solve((0, 5), saveat=t, rtol=1e-9, atol=1e-11)
+    noise = 0.003 * np.random.default_rng(0).normal(size=(2, t.size))
+    table = {"t": t, "x": truth["x"] + noise[0], "z": truth["z"] + noise[1]}
+    d = sd.model(text).discover(table, fixed=["k"], families=["polynomial"], max_terms=2, epochs=40, polish=40)
+    (term,) = d.terms.values()
+    z = sympy.Symbol("z")
+    assert d.verdict == "identified"
+    assert float(sympy.simplify(term / sympy.sympify(expected))) == pytest.approx(1.0, abs=0.02)
+    assert term.free_symbols == {z}
+    assert d.model.solve((0, 5))["z"][-1] == pytest.approx(truth["z"][-1], rel=0.02)
+
+
+@pytest.mark.slow
+def test_friction_of_the_pendulum_is_discovered():
+    """Index 3: the term stands in the equations that the constraint is differentiated through."""
+    text = SWING.replace("-λ*x\n", "-λ*x - NN(x')\n").replace("- g\n", "- g - NN(y')\n")
+    t = np.linspace(0, 3, 41)
+    truth = sd.model(SWING.replace("-λ*x\n", "-λ*x - 0.4*x'\n").replace("- g\n", "- g - 0.4*y'\n"))
+    sol = truth.solve((0, 3), saveat=t, rtol=1e-9, atol=1e-9)
+    d = sd.model(text + "neural NN(v) -> 1 { hidden = [4] }").discover(
+        {"t": t, "x": sol["x"], "y": sol["y"]}, fixed=["L", "g", "φ"], families=["polynomial"], max_terms=2
+    )
+    assert d.verdict == "identified"
+    assert [float(c) for c in d.terms["NN"].as_coefficients_dict().values()] == pytest.approx([0.4], rel=1e-3)

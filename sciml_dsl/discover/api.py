@@ -258,7 +258,7 @@ def _first_rows(problem: Problem, share: float) -> Problem:
 
 
 def _curves(problem: Problem, theta: Array) -> list[Sample] | None:
-    return from_curves(problem, theta) if matching.possible(problem) else None
+    return from_curves(problem, theta) if matching.measured(problem) else None
 
 
 def _sizes(seen: Array) -> list[float]:
@@ -270,8 +270,11 @@ def _sizes(seen: Array) -> list[float]:
 def _stretches(
     candidates: Assembled, experiments: Sequence[Prepared], samples: Sequence[Sample], fixed: Any, options: Any
 ) -> Problem | None:
-    """The data cut into stretches that start from the states of smooth trajectories; None for short tables."""
+    """The data cut into stretches that start from the states of smooth trajectories; None for short tables, and
+    where hidden constraints tie the states, which smooth trajectories do not satisfy."""
     model = candidates.model
+    if model.algebraic and model.system._memory["family"].reduced.hidden:
+        return None
     parts: list[Experiment] = []
     for experiment, sample in zip(experiments, samples, strict=True):
         table = experiment.table

@@ -3,7 +3,8 @@
 Two sources: the trajectories of the model with trained networks, and smooth
 curves through the measurements where every state is measured.  Candidate columns
 are the derivatives of the right-hand side with respect to the coefficients,
-evaluated natively, so unknown terms may stand anywhere in the equations.
+evaluated natively, so unknown terms may stand anywhere in the equations.  Those of
+algebraic equations are taken as written: in the place of slopes stands zero.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from ..codegen.native import functions
+from ..codegen.native import compile_system, functions
 from ..fit.problem import Problem
 from ..fit.smooth import curve
 from ..model.model import Model
+from ..solve.algebraic import integrator as algebraic_integrator
 from ..solve.integrate import Integrator
 from ..solve.observe import observe
+from ..solve.problem import NativeFunctions
 from .assemble import Assembled
 from .regress import Array, LinearProblem
 
@@ -47,19 +50,36 @@ def _grid(problem: Problem, k: int) -> Array:
     return np.linspace(float(table.t[0]), float(table.t[-1]), count)
 
 
+def as_written(model: Model, forward: bool = False) -> NativeFunctions:
+    """Native functions of a model; of one with algebraic equations before its index is reduced."""
+    if not model.algebraic:
+        return functions(model, forward=forward)
+    return compile_system(model.system._memory["family"].original, forward=forward)
+
+
+def _vanishing(model: Model) -> list[int]:
+    """The states in whose place an algebraic equation stands."""
+    return [model.states.index(name) for name in model.algebraic]
+
+
 def from_networks(problem: Problem, theta: Array) -> list[Sample] | None:
     """Trajectories of the model with networks at a trained `theta`, or None if one fails."""
-    native = functions(problem.model)
+    model = problem.model
+    native = as_written(model)
+    integrator = algebraic_integrator(model) if model.algebraic else Integrator(native)
     samples = []
     for k, (u0, p) in enumerate(problem.inputs(theta)):
         t = _grid(problem, k)
-        run = Integrator(native).run(
+        if not np.isfinite(u0).all():
+            return None
+        run = integrator.run(
             u0, p, problem.experiments[k].t0, float(t[-1]), saveat=t, rtol=1e-7, atol=1e-9, max_steps=problem.max_steps
         )
         if not run.ok or run.u.shape[0] != t.size or not np.isfinite(run.u).all():
             return None
         u = np.ascontiguousarray(run.u)
         du = observe(native.f, native.n, t, u, p)
+        du[:, _vanishing(model)] = 0.0
         samples.append(Sample(t, u, du, p[: problem.n_params], problem.experiments[k].tail))
     return samples
 
@@ -72,6 +92,7 @@ def from_curves(problem: Problem, theta: Array) -> list[Sample]:
         curves = [curve(table.t, table.column(name)) for name in problem.model.states]
         u = np.ascontiguousarray(np.column_stack([c(t) for c in curves]))
         du = np.column_stack([c.derivative(t) for c in curves])
+        du[:, _vanishing(problem.model)] = 0.0
         samples.append(Sample(t, u, du, p[: problem.n_params], problem.experiments[k].tail))
     return samples
 
@@ -104,7 +125,7 @@ def linear_problem(
     unknown too; they are the columns that every support contains.
     """
     model = assembled.model
-    native = functions(model, forward=True)
+    native = as_written(model, forward=True)
     n, n_params = native.n, native.n_params
     place = {name: i for i, name in enumerate(model.parameters)}
     variants: list[Variant] = []
@@ -118,6 +139,11 @@ def linear_problem(
             Variant(j, None if assembled.columns[j].inner is None else factor * assembled.columns[j].size) for j in read
         ]
     spread = _spread(samples)
+    for i in _vanishing(model):  # no slope to compare with: the size of the terms that are known
+        p = np.concatenate([np.zeros(n_params), samples[0].tail])
+        p[: samples[0].p.size] = samples[0].p
+        size = np.sqrt(np.mean(observe(native.f, n, samples[0].t, samples[0].u, p)[:, i] ** 2))
+        spread[i] = size if 0.0 < size < np.inf else 1.0
     always, targets = [], []
     blocks: list[list[Array]] = [[] for _ in rounds]
     for sample in samples:

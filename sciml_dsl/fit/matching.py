@@ -53,16 +53,19 @@ def _mismatch(f: int, vjp: int, t: Any, u: Any, slopes: Any, weights: Any, p: An
     return total
 
 
-def possible(problem: Problem) -> bool:
-    """Whether every state is measured at least five times in every experiment, and nothing jumps; not with
-    algebraic equations, whose right-hand sides are no slopes."""
-    spec = problem.model.spec
-    states = spec.states
-    return not (spec.events or spec.algebraic) and all(
+def measured(problem: Problem) -> bool:
+    """Whether every state is measured at least five times in every experiment, and nothing jumps."""
+    states = problem.model.spec.states
+    return not problem.model.spec.events and all(
         name in e.table.columns and np.count_nonzero(np.isfinite(e.table.column(name))) >= 5
         for e in problem.experiments
         for name in states
     )
+
+
+def possible(problem: Problem) -> bool:
+    """Whether everything is `measured`, and the right-hand sides are slopes: those of algebraic equations are not."""
+    return measured(problem) and not problem.model.spec.algebraic
 
 
 def match(problem: Problem, theta: Floats, *, max_iterations: int = 300, weight_decay: float = 1e-4) -> Floats:

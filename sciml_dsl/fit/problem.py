@@ -373,8 +373,9 @@ class Problem:
             self._check_observables()
         self._forward |= forward or (adjoint and self._observed)
         self._adjoint |= adjoint
+        owner = None
         if self.model.spec.algebraic:
-            owner = algebraic_integrator(self.model)
+            owner = algebraic_integrator(self.model, weights=self.unknowns.n_weights > 0)
             native = owner.forward if self._forward else owner.functions
         else:
             native = functions(self.model, forward=self._forward, adjoint=self._adjoint)
@@ -386,7 +387,7 @@ class Problem:
             )
         self._simulations = [
             Simulation(
-                algebraic_integrator(self.model) if self.model.spec.algebraic else Integrator(native),
+                owner if owner is not None else Integrator(native),
                 e.t0, e.table.t, self.method, self.rtol, self.atol, self.max_steps, follow,
             )
             for e, follow in zip(self.experiments, self._follow, strict=True)
@@ -455,6 +456,9 @@ class Problem:
     def _plan_of(self, k: int, active: Indices) -> _Plan:
         _, indices, positions, _, states, places = self._inputs[k]
         owner = {int(j): (int(i), -1) for i, j in zip(indices, positions, strict=True)}
+        if self.model.spec.algebraic:  # else weights are the adjoint's
+            tail = self.n - self.unknowns.n_weights
+            owner |= {j: (self.n_params + j - tail, -1) for j in range(tail, self.n)}
         owner |= {int(j): (-1, int(s)) for s, j in zip(states, places, strict=True)}
         rows = [(*owner[int(j)], target, int(j)) for target, j in enumerate(active) if int(j) in owner]
         table = np.array(rows, dtype=np.int64).reshape(-1, 4)

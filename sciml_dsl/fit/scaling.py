@@ -142,7 +142,7 @@ def network_units(model: Model, experiments: Sequence[Prepared], p: Floats) -> t
     calls = [node for node in _reachable(model, system.rhs) if graph.op[node] == "netcall"]
     arguments = [a for node in calls for a in graph.args[node]]
     inputs, slopes = _samples(model, experiments, p, arguments)
-    reached = [set(_reachable(model, (node,))) for node in system.rhs]
+    reached = [set(_reachable(model, (node,))) for node in system.rhs[: slopes.size]]
     result = []
     at = 0
     for k, net in enumerate(system.networks):
@@ -174,7 +174,10 @@ def network_units(model: Model, experiments: Sequence[Prepared], p: Floats) -> t
 
 
 def _samples(model: Model, experiments: Sequence[Prepared], p: Floats, nodes: Sequence[int]) -> tuple[Floats, Floats]:
-    """Values (points, nodes) along the smoothed data, NaN where unknown, and the RMS slope of each state."""
+    """Values (points, nodes) along the smoothed data, NaN where unknown, and the RMS slope of each state.
+
+    Of the unknowns of algebraic equations it is the RMS value: the size of an equation's terms.
+    """
     states = model.spec.states
     system = replace(
         model.system, observables=tuple(nodes), observable_names=tuple(f"a{i}" for i in range(len(nodes))), _memory={}
@@ -187,7 +190,8 @@ def _samples(model: Model, experiments: Sequence[Prepared], p: Floats, nodes: Se
         for s, name in enumerate(states):
             if name in e.table.columns and np.count_nonzero(np.isfinite(e.table.column(name))) >= 4:
                 smoothed = curve(e.table.t, e.table.column(name))
-                u[:, s], du[:, s] = smoothed(t), smoothed.derivative(t)
+                u[:, s] = smoothed(t)
+                du[:, s] = u[:, s] if name in model.algebraic else smoothed.derivative(t)
         full = p.copy()
         for index, value in e.p.items():
             full[index] = value

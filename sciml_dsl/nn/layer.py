@@ -27,6 +27,7 @@ from ..errors import (
 from ..model.inputs import check_span, kept_rows, read_rows, tables
 from ..model.interpolate import tail
 from ..sensitivity.discrete import pull_back
+from ..solve.algebraic import integrator as algebraic_integrator
 from ..solve.choice import check_method
 from ..solve.integrate import EMPTY, NO_COLUMNS, Integrator, Trajectory, vector
 from ..solve.observe import observe
@@ -276,20 +277,14 @@ class _Run:
 
 def _run(owner: SolveLayer, given: Any, p: Any, wanted: tuple[bool, bool], where: str) -> _Run:
     model = owner.model
+    if model.spec.algebraic:
+        return _run_algebraic(owner, given, p, any(wanted), wanted[0], where)
     forward = any(wanted) and owner.sensitivity == "forward"
     adjoint = any(wanted) and owner.sensitivity == "discrete_adjoint"
     integrator = owner._ready(forward, adjoint)
     native = integrator.functions
     n, n_params = native.n, native.n_params
-    p = vector(p, None, "p")
-    if not math.isfinite(p.sum()):
-        bad = np.flatnonzero(~np.isfinite(p))
-        if bad.size:
-            name = model.parameters[bad[0]] if bad[0] < n_params else "a network weight"
-            raise MissingValueError(f"parameter `{name}` is {p[bad[0]]}{where}\n  hint: give it a default or pass p")
-    size = p.size
-    if owner._tail.size:
-        p = np.concatenate([p, owner._tail])
+    size, p = _numbers(owner, p, where)
     slopes = native.initial_slopes
     if slopes == "missing" and (forward or adjoint):
         raise UnsupportedError(
@@ -336,6 +331,47 @@ def _run(owner: SolveLayer, given: Any, p: Any, wanted: tuple[bool, bool], where
     return _Run(trajectory, p, size, own, slope, start_columns)
 
 
+def _numbers(owner: SolveLayer, p: Any, where: str) -> tuple[int, Any]:
+    """(size of p without the tables of inputs, p with them); all numbers are finite."""
+    p = vector(p, None, "p")
+    if not math.isfinite(p.sum()):
+        bad = np.flatnonzero(~np.isfinite(p))
+        if bad.size:
+            names = owner.model.parameters
+            name = names[bad[0]] if bad[0] < len(names) else "a network weight"
+            raise MissingValueError(f"parameter `{name}` is {p[bad[0]]}{where}\n  hint: give it a default or pass p")
+    return p.size, np.concatenate([p, owner._tail]) if owner._tail.size else p
+
+
+def _run_algebraic(owner: SolveLayer, given: Any, p: Any, forward: bool, by_start: bool, where: str) -> _Run:
+    """As `_run`, through algebraic equations: values given for what these determine are guesses, without a gradient."""
+    integrator = algebraic_integrator(owner.model, weights=bool(owner.model.networks))
+    native = integrator.forward if forward else integrator.functions
+    shown, width = integrator.shown, native.n_params
+    size, p = _numbers(owner, p, where)
+    initial = observe(native.initial, native.n * (1 + width), np.array([owner.t0]), np.zeros((1, native.n)), p)[0]
+    own = np.ones(shown, dtype=bool) if given is None else np.isnan(given)
+    start = np.where(own, initial[:shown], initial[:shown] if given is None else given)
+    s0, columns, start_columns = EMPTY, NO_COLUMNS, 0
+    if forward:
+        start_columns = shown if by_start else 0
+        s0 = initial[native.n :].reshape(native.n, width)[:shown] * own[:, None]
+        columns = np.arange(-start_columns, width)
+        if start_columns:
+            s0 = np.hstack([np.eye(shown), s0])
+            columns[:shown] = -1
+    try:
+        trajectory = integrator.run(
+            start, p, owner.t0, float(owner.saveat[-1]), method=owner.method, rtol=owner.rtol, atol=owner.atol,
+            saveat=owner.saveat, s0=s0, columns=columns, max_steps=owner.max_steps,
+        )  # fmt: skip
+    except (InputError, MissingValueError) as error:
+        raise type(error)(f"{error}{where}") from error
+    if not trajectory.ok or trajectory.t.size != owner.saveat.size:
+        raise _failed(owner, trajectory, where)
+    return _Run(trajectory, p, size, own, None, start_columns)
+
+
 def _failed(owner: SolveLayer, trajectory: Trajectory, where: str) -> SolveError:
     status = Status(trajectory.status)
     worst = int(np.argmax(np.abs(np.nan_to_num(trajectory.u_end, nan=np.inf))))
@@ -377,10 +413,12 @@ def _choose(model: Model, sensitivity: str, method: str) -> tuple[str, str]:
         raise UnknownNameError(f"sensitivity `{sensitivity}` is not known; {hint}")
     spec = model.spec
     if spec.algebraic:
-        raise UnsupportedError(
-            "layers of models with algebraic equations are not built yet",
-            hint="solve these for their unknowns and define them, z = ...",
-        )
+        if sensitivity == "discrete_adjoint":
+            raise UnsupportedError(
+                "the discrete adjoint does not go through algebraic equations",
+                hint='use sensitivity="forward", which carries network weights through them too',
+            )
+        return "forward", method
     many = len(spec.parameters) + len(spec.states) > FORWARD_COLUMNS
     if sensitivity == "auto":
         adjoint = bool(spec.networks) or (many and not spec.events and method != "rodas5p")

@@ -379,9 +379,25 @@ class AlgebraicIntegrator:
         return found
 
 
-def integrator(model: Model) -> AlgebraicIntegrator:
-    """The integrator of a model with algebraic equations, made once."""
-    found = model.__dict__.get("_algebraic_integrator")
-    if found is None:
-        found = model.__dict__["_algebraic_integrator"] = AlgebraicIntegrator(model.system)
-    return found  # type: ignore[no-any-return]
+def integrator(model: Model, weights: bool = False) -> AlgebraicIntegrator:
+    """The integrator of a model with algebraic equations, made once.
+
+    With `weights` networks are written out, and the sensitivity columns behind those of the
+    parameters are those of the weights.
+    """
+    kept = model.__dict__.setdefault("_algebraic_integrators", {})
+    if weights not in kept:
+        kept[weights] = AlgebraicIntegrator(_with_weights(model) if weights else model.system)
+    return kept[weights]  # type: ignore[no-any-return]
+
+
+def _with_weights(model: Model) -> System:
+    from ..graph.build import lower
+    from ..graph.written_networks import written
+    from ..structure.index_one import default_system
+
+    given = dict(model.spec.weights)
+    p = [math.nan if q.default is None else q.default for q in model.spec.parameters]
+    for net in model.spec.networks:
+        p += given.get(net.name) or [math.nan] * net.n_weights
+    return default_system(written(lower(model.spec)), p)

@@ -173,6 +173,7 @@ def selected(system: System, reduced: Reduced, blocks: Sequence[Block], limits: 
         observables=system.observables,
         initial=(*system.initial, *(None for _ in range(n - len(system.initial)))),
         events=events,
+        inputs=system.inputs,
         algebraic=tuple(sorted(zero_mass)),
         watch=_watch(system, jacobian, blocks, limits) if dummies else None,
     )
