@@ -91,9 +91,10 @@ def test_a_member_is_a_solve_of_its_own(lorenz):
     sol = many.solve((0, 4), saveat=1.0, method="auto", rtol=1e-7)
     for i in range(7):
         alone = lorenz.solve((0, 4), u0=many.u0()[i], saveat=1.0, rtol=1e-7)
-        assert np.array_equal(alone.u, sol.u[i])
+        np.testing.assert_allclose(sol.u[i], alone.u, rtol=1e-10)  # the same steps, but for rounding
+        assert len(alone.t) == 5
     one = sol.trajectory(-1)
-    assert np.array_equal(one.u, sol.u[6])
+    np.testing.assert_allclose(one.u, sol.u[6], rtol=1e-10)
     assert one(2.5).shape == (3,)
 
 
@@ -102,7 +103,8 @@ def test_methods_by_address_keep_their_memory_to_themselves(lorenz):
     for method in ("bs3", "rodas5p"):
         apart = many.solve((0, 2), method=method, saveat=0.5, threads=3, part=4)
         assert np.array_equal(apart.u, many.solve((0, 2), method=method, saveat=0.5, threads=1).u)
-        assert np.array_equal(apart.u[9], lorenz.solve((0, 2), u0=many.u0()[9], method=method, saveat=0.5).u)
+        alone = lorenz.solve((0, 2), u0=many.u0()[9], method=method, saveat=0.5)
+        np.testing.assert_allclose(apart.u[9], alone.u, rtol=1e-11 if method == "bs3" else 0)
 
 
 def test_options_of_a_solve_are_those_of_an_ensemble(decay):
@@ -263,8 +265,14 @@ def test_whoever_watches_may_end_it(decay):
         raise KeyboardInterrupt
 
     for options in ({"threads": 1}, {"threads": 2}, {"executor": Dying()}):
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt) as caught:
             decay.ensemble(p={"k": np.linspace(0.1, 2, 50)}).solve((0, 1), progress=enough, part=5, **options)
+        kept = caught.value.solution
+        done = kept.status == Status.SUCCESS
+        assert 5 <= done.sum() < 50 or "threads" in options
+        assert (kept.status[~done] == Status.INTERRUPTED).all()
+        np.testing.assert_allclose(kept["x"][done, -1], np.exp(-kept.p[done, 0]), rtol=1e-5)
+        assert f"interrupted after {done.sum()} of 50" in str(caught.value)
 
 
 def test_summary_against_numpy(decay):
@@ -286,7 +294,7 @@ def test_results_travel(decay):
     again = pickle.loads(pickle.dumps(sol))
     assert np.array_equal(again.u, sol.u)
     assert np.array_equal(again["twice"], sol["twice"])
-    assert np.array_equal(again.trajectory(1).u, sol.u[1])
+    np.testing.assert_allclose(again.trajectory(1).u, sol.u[1], rtol=1e-12)
 
 
 def test_networks_take_part():

@@ -39,6 +39,11 @@ def has_fma() -> bool:
     return "+fma," in f"{features}," or triple.startswith(("aarch64", "arm64"))
 
 
+def vector_lanes() -> int:
+    """How many doubles a register holds that pays for an ensemble: its trajectories side by side."""
+    return 8 if "+avx512f" in f"{_host()[2]}," else 4
+
+
 def _effort(text: str, loops: bool, quick: bool = False) -> int:
     return 2 if loops or not (quick or text.count("\n") > LARGE) else 0
 
@@ -69,16 +74,16 @@ class MachineCode:
     `loops`: the module has loops (networks), which profit from LLVM's optimiser.
     Straight-line code does not: the graph has no common subexpressions and nothing
     to fold, so it goes to instruction selection as it is.  `quick`: to the fast one,
-    however short the text is.
+    however short the text is; `thorough`: to the slow one, however long.
     """
 
-    def __init__(self, text: str, *, loops: bool = False, quick: bool = False) -> None:
+    def __init__(self, text: str, *, loops: bool = False, quick: bool = False, thorough: bool = False) -> None:
         if "call void @sciml_" in text:
             from .vector_math import library
 
             library()
         with _lock:
-            effort = _effort(text, loops, quick)
+            effort = 2 if thorough else _effort(text, loops, quick)
             machine = _target_machine(effort)
             name = cache.key(__version__, llvmlite.__version__, *map(str, llvm.llvm_version_info), *_host(),
                              f"{effort} {loops}", text)  # fmt: skip

@@ -17,9 +17,10 @@ from ..errors import InputError
 from ..graph import split
 from ..graph.derivatives import Sparse
 from ..graph.system import EventNodes, System
+from ..solve.lane_slots import LaneStep
 from ..solve.methods.rosenbrock_tableau import Tableau as RosenbrockTableau
 from ..solve.problem import EventInfo, NativeFunctions
-from . import fused, fused_rosenbrock
+from . import fused, fused_rosenbrock, lanes
 from .jit import MachineCode
 from .llvm import Module
 
@@ -102,6 +103,7 @@ def compile_system(
         keepalive=tuple(parts),
         extend=lambda part: compile_system(system, marks=marks, **(made | {part: True})),
         own_step=lambda tableau, largest=0: _own_step(system, tableau, largest),
+        lanes=lambda tableau: _lanes(system, tableau),
         **extra,  # type: ignore[arg-type]
     )
     memory[key] = result
@@ -193,6 +195,15 @@ def _own_step(system: System, tableau: Tableau | RosenbrockTableau, largest: int
 
     addresses = _part(system, f"step {tableau.digest}", build)[1]
     return addresses["step"], addresses["interpolant"]  # type: ignore[return-value]
+
+
+def _lanes(system: System, tableau: Tableau) -> LaneStep | None:
+    """A step of a method for several trajectories side by side, made once; None where the model is not one for that."""
+    memory, key = system._memory, f"lanes {tableau.digest}"
+    if key not in memory:
+        memory.setdefault(key, lanes.lane_step(system, tableau) if lanes.fits(system, tableau) else None)
+    found: LaneStep | None = memory[key]
+    return found
 
 
 def _own_rosenbrock_step(system: System, tableau: RosenbrockTableau, largest: int) -> tuple[int, int]:

@@ -37,7 +37,6 @@ FUNCTIONS = (*UNARY, "pow")
 """Operations of the graph that have a vector form."""
 
 V = f"<{LANES} x double>"
-I = f"<{LANES} x i64>"
 B = f"<{LANES} x i1>"
 
 _MAGIC = 6755399441055744.0  # 1.5 * 2^52: adding it leaves the nearest integer in the low bits
@@ -51,22 +50,28 @@ _LIBRARY = {"exp": "exp", "log": "log", "sin": "sin", "cos": "cos", "tanh": "tan
 class _Text:
     """Straight-line vector code under construction; values are names."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, lanes: int = LANES, prefix: str = "v", constant: Callable[[float], str] | None = None
+    ) -> None:  # fmt: skip
         self.lines: list[str] = []
+        self.lanes, self.prefix, self._constant = lanes, prefix, constant
+        self.reals, self.integers, self.truths = (f"<{lanes} x {kind}>" for kind in ("double", "i64", "i1"))
 
     def emit(self, text: str) -> str:
-        name = f"%v{len(self.lines)}"
+        name = f"%{self.prefix}{len(self.lines)}"
         self.lines.append(f"  {name} = {text}")
         return name
 
     def splat(self, value: float) -> str:
-        return "<" + ", ".join([f"double {number(value)}"] * LANES) + ">"
+        if self._constant is not None:
+            return self._constant(value)
+        return "<" + ", ".join([f"double {number(value)}"] * self.lanes) + ">"
 
     def whole(self, value: int) -> str:
-        return "<" + ", ".join([f"i64 {value}"] * LANES) + ">"
+        return "<" + ", ".join([f"i64 {value}"] * self.lanes) + ">"
 
-    def _both(self, op: str, a: str, b: str, kind: str = V) -> str:
-        return self.emit(f"{op} {kind} {a}, {b}")
+    def _both(self, op: str, a: str, b: str, kind: str = "") -> str:
+        return self.emit(f"{op} {kind or self.reals} {a}, {b}")
 
     def add(self, a: str, b: str) -> str:
         return self._both("fadd", a, b)
@@ -81,31 +86,32 @@ class _Text:
         return self._both("fdiv", a, b)
 
     def integer(self, op: str, a: str, b: str) -> str:
-        return self._both(op, a, b, I)
+        return self._both(op, a, b, self.integers)
 
     def both(self, a: str, b: str) -> str:
-        return self._both("and", a, b, B)
+        return self._both("and", a, b, self.truths)
 
     def less(self, a: str, b: str, how: str = "olt") -> str:
-        return self.emit(f"fcmp {how} {V} {a}, {b}")
+        return self.emit(f"fcmp {how} {self.reals} {a}, {b}")
 
     def fma(self, a: str, b: str, c: str) -> str:
-        return self.emit(f"call {V} @llvm.fma.v{LANES}f64({V} {a}, {V} {b}, {V} {c})")
+        arguments = ", ".join(f"{self.reals} {x}" for x in (a, b, c))
+        return self.emit(f"call {self.reals} @llvm.fma.v{self.lanes}f64({arguments})")
 
     def neg(self, a: str) -> str:
-        return self.emit(f"fneg {V} {a}")
+        return self.emit(f"fneg {self.reals} {a}")
 
     def abs(self, a: str) -> str:
-        return self.emit(f"call {V} @llvm.fabs.v{LANES}f64({V} {a})")
+        return self.emit(f"call {self.reals} @llvm.fabs.v{self.lanes}f64({self.reals} {a})")
 
     def select(self, cond: str, a: str, b: str) -> str:
-        return self.emit(f"select {B} {cond}, {V} {a}, {V} {b}")
+        return self.emit(f"select {self.truths} {cond}, {self.reals} {a}, {self.reals} {b}")
 
     def bits(self, a: str) -> str:
-        return self.emit(f"bitcast {V} {a} to {I}")
+        return self.emit(f"bitcast {self.reals} {a} to {self.integers}")
 
     def double(self, a: str) -> str:
-        return self.emit(f"bitcast {I} {a} to {V}")
+        return self.emit(f"bitcast {self.integers} {a} to {self.reals}")
 
     def polynomial(self, x: str, coefficients: list[float]) -> str:
         """c[0] + c[1] x + ..., in pairs (Estrin), so that few steps wait for each other."""
@@ -249,7 +255,7 @@ def _trigonometric(cosine: bool) -> Callable[[_Text, str], tuple[str, str]]:
         quadrant = t.bits(shifted)
         if cosine:
             quadrant = t.integer("add", quadrant, t.whole(1))
-        swapped = t.emit(f"trunc {I} {quadrant} to {B}")  # odd quadrants
+        swapped = t.emit(f"trunc {t.integers} {quadrant} to {t.truths}")  # odd quadrants
         value = t.select(swapped, cos, sine)
         sign = t.integer("shl", t.integer("and", quadrant, t.whole(2)), t.whole(62))
         value = t.double(t.integer("xor", t.bits(value), sign))
@@ -311,6 +317,58 @@ def _definition(name: str) -> str:
         "  br i1 %more, label %loop, label %done",
         "done:",
         "  ret void",
+        "}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def inline(
+    name: str, lanes: int, prefix: str, constant: Callable[[float], str], *arguments: str
+) -> tuple[list[str], str]:
+    """Lines of IR, values named from `prefix`, and the one that holds the result, for arguments known to be in range.
+
+    That is, for exp, |x| < 708, and for log, x positive and normal.  `constant` makes a vector of one number.
+    """
+    text = _Text(lanes, prefix, constant)
+    _, value = _METHODS[name](text, *arguments)
+    return text.lines, value
+
+
+def in_lanes(name: str, lanes: int) -> str:
+    """The IR of `<lanes x double> @lanes_{name}(<lanes x double>)`, of two vectors for pow, for other code to call.
+
+    Each number comes out as if it were alone: only those out of range go to the C library.
+    """
+    arguments = ["%x", "%y"] if name == "pow" else ["%x"]
+    text = _Text(lanes)
+    inside, value = _METHODS[name](text, *arguments)
+    given = ", ".join(f"{text.reals} {a}" for a in arguments)
+    lines = [
+        f"define internal {text.reals} @lanes_{name}({given}) nounwind {{",
+        "entry:",
+        *text.lines,
+        f"  %mask = bitcast {text.truths} {inside} to i{lanes}",
+        f"  %all = icmp eq i{lanes} %mask, -1",
+        "  br i1 %all, label %fast, label %slow",
+        "fast:",
+        f"  ret {text.reals} {value}",
+        "slow:",
+        "  %j = phi i32 [0, %entry], [%after, %next]",
+        f"  %r = phi {text.reals} [{value}, %entry], [%merged, %next]",
+        f"  %good = extractelement {text.truths} {inside}, i32 %j",
+        "  br i1 %good, label %next, label %alone",
+        "alone:",
+        *(f"  %s{a[1:]} = extractelement {text.reals} {a}, i32 %j" for a in arguments),
+        f"  %one = call double @{_LIBRARY[name]}({', '.join(f'double %s{a[1:]}' for a in arguments)})",
+        f"  %put = insertelement {text.reals} %r, double %one, i32 %j",
+        "  br label %next",
+        "next:",
+        f"  %merged = phi {text.reals} [%r, %slow], [%put, %alone]",
+        "  %after = add i32 %j, 1",
+        f"  %last = icmp eq i32 %after, {lanes}",
+        "  br i1 %last, label %done, label %slow",
+        "done:",
+        f"  ret {text.reals} %merged",
         "}",
     ]
     return "\n".join(lines) + "\n"

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, SciMLError, SolveError, UnknownNameError
+from ..errors import InputError, SciMLError, SolveError, SolveInterrupted, UnknownNameError
 from ..model.array_values import columns_by_element
 from .api import _ordered, _output_times, solve
 from .batch import Batch, integrate_into
@@ -27,6 +27,7 @@ from .choice import check_method, is_method
 from .consistent import InconsistentError
 from .ensemble_solution import EnsembleSolution
 from .integrate import Integrator
+from .lanes import Lanes, lanes
 from .prepare import Prepared, prepared, unknown
 from .samples import Given, common_size, draw, read
 from .status import Status
@@ -148,6 +149,8 @@ class Ensemble:
         Raises
         ------
         InputError : arguments that do not fit the model, before anything is integrated.
+        SolveInterrupted : on Ctrl-C, or when `progress` raises KeyboardInterrupt; its `solution` is what
+            was computed until then, the other trajectories having the status INTERRUPTED.
         """
         ready = prepared(self.model)
         try:
@@ -166,19 +169,32 @@ class Ensemble:
         batch = Batch.empty(self.size, len(times), len(ready.states))
         job = _Job(self.model, (t0, t1), times, options)
         job.check(u0, self.p[0])
+        job.prepare(u0, self.p[0])
         began = perf_counter()
         if executor is None:
             count = _threads(threads)
-            lost = _over_threads(job, batch, u0, self.p, count, part, progress)
+        elif threads is not None:
+            raise InputError("give threads or an executor, not both: an executor has its own number of workers")
         else:
-            if threads is not None:
-                raise InputError("give threads or an executor, not both: an executor has its own number of workers")
             count = _workers(executor)
-            lost = _over_executor(job, batch, u0, self.p, executor, count, part, progress)
-        return EnsembleSolution(
-            self.model, batch, times, span=(t0, t1), u0=u0, p=self.p, options=options, lost=lost,
-            seconds=perf_counter() - began, workers=count,
-        )  # fmt: skip
+
+        def solution(lost: dict[int, str]) -> EnsembleSolution:
+            return EnsembleSolution(
+                self.model, batch, times, span=(t0, t1), u0=u0, p=self.p, options=options, lost=lost,
+                seconds=perf_counter() - began, workers=count,
+            )  # fmt: skip
+
+        try:
+            if executor is None:
+                _over_threads(job, batch, u0, self.p, count, part, progress)
+                return solution({})
+            return solution(_over_executor(job, batch, u0, self.p, executor, count, part, progress))
+        except KeyboardInterrupt as error:
+            rest = batch.status < 0
+            never = rest & np.isnan(batch.t_end)
+            batch.status[rest], batch.t_end[never], batch.u_end[never] = Status.INTERRUPTED, t0, u0[never]
+            done = int((batch.status != Status.INTERRUPTED).sum())
+            raise SolveInterrupted(f"interrupted after {done} of {self.size} trajectories", solution({})) from error
 
 
 class _Job:
@@ -186,6 +202,7 @@ class _Job:
 
     def __init__(self, model: Model, span: tuple[float, float], times: Floats, options: dict[str, Any]) -> None:
         self.model, self.span, self.times, self.options = model, span, times, options
+        self.lanes: Lanes | None = None
 
     @property
     def native(self) -> bool:
@@ -221,8 +238,18 @@ class _Job:
             options.pop("positive", None)
         return options
 
+    def prepare(self, u0: Floats, p: Floats) -> None:
+        """Find what integrates; `check` has passed.  All `u0` (B, n), one `p`."""
+        integrator = prepared(self.model).integrator
+        if self.native:
+            assert isinstance(integrator, Integrator)
+            self.lanes = lanes(integrator, u0[0], p, *self.span, self.for_kernel(u0))
+
     def run(self, batch: Batch, u0: Floats, p: Floats, stop: NDArray[np.int64]) -> None:
         """Integrate from every row of `u0` and `p` into `batch`."""
+        if self.lanes is not None:
+            self.lanes.integrate_into(batch, u0, p, self.times, stop)
+            return
         if self.native:
             integrator = prepared(self.model).integrator
             assert isinstance(integrator, Integrator)
@@ -245,15 +272,15 @@ class _Job:
 
 def _over_threads(
     job: _Job, batch: Batch, u0: Floats, p: Floats, count: int, part: int | None, progress: Progress | None
-) -> dict[int, str]:
+) -> None:
     stop = np.zeros(1, np.int64)
     size, done = len(u0), 0
     spans = list(_spans(size, count, part, _PART))
-    if count == 1 or len(spans) == 1:
+    if job.lanes is None and (count == 1 or len(spans) == 1):  # the kernel itself looks whether it is to stop
         for first, last in spans:
             job.run(batch.part(first, last), u0[first:last], p[first:last], stop)
             done = _tell(progress, done + last - first, size)
-        return {}
+        return
     with ThreadPoolExecutor(min(count, len(spans))) as pool:
         waiting = {pool.submit(job.run, batch.part(a, b), u0[a:b], p[a:b], stop): b - a for a, b in spans}
         try:
@@ -266,7 +293,6 @@ def _over_threads(
             for future in waiting:
                 future.cancel()
             raise
-    return {}
 
 
 def _over_executor(
@@ -308,7 +334,9 @@ def _part(
     """One part of an ensemble, in a worker."""
     model = _model(payload)
     batch = Batch.empty(len(u0), len(times), len(model.states))
-    _Job(model, span, times, options).run(batch, u0, p, np.zeros(1, np.int64))
+    job = _Job(model, span, times, options)
+    job.prepare(u0, p[0])
+    job.run(batch, u0, p, np.zeros(1, np.int64))
     return batch
 
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from .lane_slots import LaneStep
+
 
 @dataclass(frozen=True, slots=True)
 class EventInfo:
@@ -85,6 +87,9 @@ class NativeFunctions:
     own_step: Callable[..., tuple[int, int]] | None = field(default=None, repr=False, compare=False)
     """`own_step(tableau, operations)` compiles a whole step of an explicit or Rosenbrock method and its
     interpolant; (0, 0) where that does not pay."""
+    lanes: Callable[..., LaneStep | None] | None = field(default=None, repr=False, compare=False)
+    """`lanes(tableau)` compiles a step of an explicit method for several trajectories side by side; None where
+    the model is not one for that."""
     keepalive: object = field(default=None, repr=False, compare=False)
     states: tuple[str, ...] = field(default=(), compare=False)
 
