@@ -535,7 +535,9 @@ class _Straight:
     def node(self, node: int) -> None:
         """Compute one node."""
         op, args = self.graph.op[node], self.graph.args[node]
-        if op == "neg":
+        if op in ARITHMETIC:  # of loops, which do not come here by `run`
+            text = f"{_CONTRACTED[op]}{self.value(args[0])}, {self.value(args[1])}"
+        elif op == "neg":
             text = f"fneg double {self.value(args[0])}"
         elif op in INTRINSICS or op in LIBM or op == "digamma":
             name = INTRINSICS.get(op) or LIBM.get(op) or op
