@@ -1,14 +1,15 @@
 """Equations that are not solved for their derivative: `C*dV/dt = ...`, `m*x'' + c*x' + k*x = F`.
 
 Takes both sides; moves everything but the highest derivative to the right, one operation at a
-time.  The derivative must stand once and linearly; nothing is expanded.
+time, where that stands once and linearly; nothing is expanded.  Of other equations it gives
+what vanishes (`implicit`), for `model.implicit` to solve.
 """
 
 from __future__ import annotations
 
 from .ast import Binary, Call, Expr, Index, Name, Num, Unary, children, fold, postorder, rebuild
 from .complaint import Complaint
-from .names import split_primes
+from .names import TIME, split_primes
 
 _DT = {"dt": 1, "dt²": 2, "dt2": 2, "dt³": 3, "dt3": 3}
 
@@ -23,9 +24,8 @@ def denominator_order(below: Expr) -> int | None:
 
 
 def isolated(left: Expr, right: Expr) -> tuple[Expr, Expr] | None:
-    """(derivative, what it equals), or None where `left` holds no derivative or is one itself.
-
-    Raises `Complaint` where the derivative cannot be had by moving terms and dividing.
+    """(derivative, what it equals), or None where `left` holds no derivative or is one itself, and
+    where none can be had by moving terms and dividing.
     """
     if not isinstance(left, (Binary, Unary)) or (isinstance(left, Binary) and left.op not in "+-*/"):
         return None
@@ -35,19 +35,57 @@ def isolated(left: Expr, right: Expr) -> tuple[Expr, Expr] | None:
         return None
     highest = max(order for _, order in found)
     targets = [node for node, order in found if order == highest]
-    if targets[0] is left:
+    if targets[0] is left or len(targets) > 1:
         return None
-    if len(targets) > 1:
-        raise Complaint(
-            "the highest derivative stands more than once on the left",
-            targets[1].span or left.span or right.span,  # type: ignore[arg-type]
-            "solve the equation for it: x' = ...",
-        )
     holders = _holders(left, targets[0])
     node = left
     while node is not targets[0]:
-        node, right = _step(node, right, holders)
+        moved = _step(node, right, holders)
+        if moved is None:
+            return None
+        node, right = moved
     return node, right
+
+
+def implicit(left: Expr, right: Expr) -> Expr | None:
+    """What vanishes in an equation with derivatives on the left, these with primes; None where there are none.
+
+    Raises `Complaint` for derivatives of elements of arrays, whose equations have to be solved for them.
+    """
+    lifted = _lifted(left)
+    found = [node for node in postorder(lifted) if _order(node)]
+    if not found or found[-1] is lifted:
+        return None
+    for node in found:
+        if _base(node) is None:
+            raise Complaint(
+                "derivatives of elements of arrays cannot be found from several equations",
+                node.span or left.span or right.span,  # type: ignore[arg-type]
+                "solve the equation for one of them: u[i]' = ...",
+            )
+
+    def put(node: Expr, parts: list[Expr]) -> Expr:
+        node = _same(node, parts)
+        order, base = _order(node), _base(node)
+        return Name(base + "'" * order, node.span) if order and base is not None else node
+
+    return Binary("-", fold(lifted, put), fold(_lifted(right), put))
+
+
+def _base(node: Expr) -> str | None:
+    """What a derivative is of; None for elements of arrays."""
+    if isinstance(node, Name):
+        return split_primes(node.name)[0]
+    if isinstance(node, Call):
+        return split_primes(node.func)[0]
+    if not isinstance(node, Binary):
+        return None
+    above = node.left
+    if isinstance(above, Call) and isinstance(above.args[0], Name):  # d(x), dx(t)
+        return above.args[0].name if above.func in ("d", "d²", "d2") else above.func.lstrip("d")
+    if isinstance(above, Name):
+        return above.name[1:].lstrip("²³23") if above.name[1:2] in "²³23" else above.name[1:]
+    return None
 
 
 def with_primes(expr: Expr, base: str, order: int) -> Expr:
@@ -109,6 +147,8 @@ def _order(node: Expr) -> int | None:
     """The order of a derivative, or 0 or None for what is none."""
     if isinstance(node, (Name, Index)):
         return split_primes(node.name)[1]
+    if isinstance(node, Call):  # x'(t)
+        return split_primes(node.func)[1] if node.args == (Name(TIME),) else None
     if not isinstance(node, Binary) or node.op != "/" or not _differential(node.left):
         return None
     return denominator_order(node.right)
@@ -123,8 +163,8 @@ def _holders(root: Expr, target: Expr) -> set[int]:
     return found
 
 
-def _step(node: Expr, right: Expr, holders: set[int]) -> tuple[Expr, Expr]:
-    """One operation of the left side undone on the right."""
+def _step(node: Expr, right: Expr, holders: set[int]) -> tuple[Expr, Expr] | None:
+    """One operation of the left side undone on the right; None where it cannot be."""
     zero = isinstance(right, Num) and right.value == 0.0
     if isinstance(node, Unary) and node.op == "-":
         return node.arg, right if zero else Unary("-", right, right.span)
@@ -141,8 +181,4 @@ def _step(node: Expr, right: Expr, holders: set[int]) -> tuple[Expr, Expr]:
             return inner, right if zero else Binary("/", right, other, right.span)
         if node.op == "/" and in_left:
             return inner, right if zero else Binary("*", right, other, right.span)
-    raise Complaint(
-        "the derivative on the left stands inside a function or a power",
-        node.span or right.span,  # type: ignore[arg-type]
-        "solve the equation for it: x' = ...",
-    )
+    return None

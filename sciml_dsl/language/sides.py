@@ -13,9 +13,9 @@ from dataclasses import replace
 from ..errors import ReservedError
 from .ast import Binary, Bound, Call, Expr, Index, Name, Num, Span, Unary
 from .complaint import Complaint
-from .isolate import denominator_order, isolated, with_primes
+from .isolate import denominator_order, implicit, isolated, with_primes
 from .names import STIFF, TIME, split_primes
-from .syntax import Algebraic, Definition, Derivative, Function, Initial, Statement, Unpacking
+from .syntax import Algebraic, Definition, Derivative, Function, Implicit, Initial, Statement, Unpacking
 
 
 def equation(targets: list[Expr], expr: Expr, ranges: tuple[Bound, ...] = ()) -> Statement:
@@ -41,16 +41,26 @@ def _statement(targets: list[Expr], expr: Expr, ranges: tuple[Bound, ...]) -> St
         if order:
             return Derivative(Name(base, left.span), order, expr, whole)
         return Definition(left, expr, whole)
-    if isinstance(left, Call):
+    plain = isinstance(left, Call) and not any(isinstance(a, (Call, Binary, Unary)) or _primed(a) for a in left.args)
+    if isinstance(left, Call) and (plain or left.func == STIFF):
         return _call(left, expr, whole)
     moved = isolated(left, expr)
     if moved is not None:
         return _statement([moved[0]], moved[1], ())
+    vanishing = implicit(left, expr)
+    if vanishing is not None:
+        return Implicit(vanishing, whole)
+    if isinstance(left, Call):
+        return _call(left, expr, whole)
     if isinstance(left, Binary) and left.op == "/":
         return _quotient(left, expr, whole, ())
     if left == Num(0.0):
         return Algebraic(expr, whole)
     raise _no_left_side(left)
+
+
+def _primed(node: Expr) -> bool:
+    return isinstance(node, Name) and node.name.endswith("'")
 
 
 def _elements(targets: list[Expr], expr: Expr, ranges: tuple[Bound, ...]) -> Statement:

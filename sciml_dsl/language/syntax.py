@@ -153,6 +153,16 @@ class Algebraic:
 
 
 @dataclass(frozen=True, slots=True)
+class Implicit:
+    """`x' + 2*y' = -x`: an equation that is not solved for a derivative; `expr` is left side less right side.
+
+    Derivatives in it are written with primes."""
+
+    expr: Expr
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
 class Assignment:
     """`y += 1` in an event, already written out as `y = y + 1`."""
 
@@ -189,6 +199,7 @@ Statement = (
     | Initial
     | Event
     | Algebraic
+    | Implicit
 )
 
 

@@ -9,6 +9,7 @@ inputs pass the same checks.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
@@ -19,11 +20,12 @@ from ..errors import ModelError, NameModelError, UnsupportedError
 from ..language import syntax
 from ..language.ast import Binary, Bound, Call, Expr, Name, Num, Span, Unary, names, postorder
 from ..language.complaint import Complaint
-from ..language.names import BUILTINS, STIFF, TIME
+from ..language.names import BUILTINS, PRIMES, STIFF, TIME, split_primes
 from .algebraic import unknowns
 from .array_statements import ArrayStatements
 from .constants import evaluate
 from .dependencies import calls, free_names, order, size, written_out_size
+from .implicit import held, highest_derivatives, settle
 from .networks import declare
 from .problems import NOWHERE, Enough, Problems
 from .scope import Scope
@@ -32,6 +34,10 @@ from .spec import Block, Constant, Definition, Event, Function, Input, ModelSpec
 MAX_WRITTEN_OUT = 20_000_000
 MAX_CALL_DEPTH = 200
 DEFAULT_NAME = "model"
+
+_MARK = "".join(PRIMES)
+_DERIVATIVE_INSIDE = re.compile(rf"[{_MARK}](?![{_MARK}\s]*=|[{_MARK}]*\s*\()")
+"""A derivative that is neither the left side of an equation nor an initial value."""
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -85,12 +91,17 @@ class _Resolver:
         self.unpackings: list[syntax.Unpacking] = []
         self.arrays = ArrayStatements(self.scope, self.claim, self.twice)
         self.algebraic: list[syntax.Algebraic] = []
+        self.implicit: list[syntax.Implicit] = []
         self.unknown: tuple[str, ...] = ()
 
     def spec(self) -> ModelSpec:
         for statement in self.document.statements:
             self.attempt(self.enter, statement)
         self.without_tables()
+        if self.implicit and self.problems.found:
+            raise Enough  # which names are states cannot be told
+        if self.implicit or (self._holds_derivatives() and not self.problems.found):
+            self.settle_derivatives()
         if "state" not in self.scope.kinds.values() and not self.algebraic and not self.problems.found:
             raise Complaint("the model has no equation", NOWHERE, self._no_equation_hint(), ModelError)
         for unpacking in self.unpackings:
@@ -197,6 +208,9 @@ class _Resolver:
         elif isinstance(statement, syntax.Algebraic):
             self.algebraic.append(statement)
             unmarked(statement.expr, "an algebraic equation")
+        elif isinstance(statement, syntax.Implicit):
+            self.implicit.append(statement)
+            unmarked(statement.expr, "an equation that is not solved for its derivative")
         elif isinstance(statement, syntax.ModelName):
             if self.name is not None:
                 raise Complaint(
@@ -260,6 +274,34 @@ class _Resolver:
         for name, above in pairwise(chain):
             self.derivatives[name] = Name(above, statement.name.span)
         self.derivatives[chain[-1]] = statement.expr
+
+    def _holds_derivatives(self) -> bool:
+        """May the right side of an equation hold a derivative?  (A look at the text is enough to say no.)"""
+        source = self.document.source
+        return source is not None and not self.document.macro and _DERIVATIVE_INSIDE.search(source) is not None
+
+    def settle_derivatives(self) -> None:
+        """Give every derivative an equation of its own where several stand in one, or leave these to vanish."""
+        highest = highest_derivatives(self.derivatives, self.implicit)
+        tops = {f"{name}'": name for name in self.derivatives if f"{name}'" in highest}
+        if not self.implicit and not any(held(self.derivatives[name], highest.keys()) for name in tops.values()):
+            return
+        explicit = {above: self.derivatives[name] for above, name in tops.items()}
+        found = settle(explicit, [(said.expr, said.span) for said in self.implicit], highest)
+        for name in found.unknown:
+            if name in tops:  # the solver finds it, whatever its equation says
+                base, order = split_primes(name)
+                for k in range(order):
+                    del self.derivatives[base + _primes(k)], self.scope.kinds[base + _primes(k)]
+        for name, expr in found.explicit.items():
+            if name in tops:
+                self.derivatives[tops[name]] = expr
+            else:
+                base, order = split_primes(name)
+                self.derivative(syntax.Derivative(Name(base, highest[name]), order, expr, highest[name]))
+        self.algebraic += [syntax.Algebraic(expr, place) for expr, place in found.vanishing]
+        start = {base: (self.places.get(base) or NOWHERE).start for base in map(_base, self.derivatives)}
+        self.derivatives = dict(sorted(self.derivatives.items(), key=lambda item: start[_base(item[0])]))
 
     def enter_unknowns(self) -> None:
         """Make states of what the equations `0 = ...` determine; their items in `derivatives` are what vanishes."""
@@ -667,3 +709,7 @@ def unmarked(expr: Expr, what: str) -> None:
 
 def _primes(order: int) -> str:
     return "'" * order
+
+
+def _base(name: str) -> str:
+    return split_primes(name)[0]
