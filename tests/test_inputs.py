@@ -235,7 +235,7 @@ def test_every_method_and_ensembles(kind):
     m = sd.model(f"input u {kind}; x' = u - k*x; x(0) = 1; param k = 0.7").with_inputs({"u": (T, Y)})
     end = reference(truth(kind), 0.0, 4.5, 1.0, 0.7)
     marked = sd.model(m.code("sciml").replace("k*x", "@stiff k*x"))  # IMEX methods need a marked term
-    for method in ("auto", *(name for name, entry in METHODS.items() if not entry.fixed)):
+    for method in ("auto", *(name for name, entry in METHODS.items() if not entry.fixed and name != "taylor")):
         imex = method != "auto" and METHODS[method].kind == "imex"
         sol = (marked if imex else m).solve((0, 4.5), method=method, rtol=1e-8, atol=1e-10)
         assert sol.success and sol.u[-1, 0] == pytest.approx(end, abs=2e-5), method

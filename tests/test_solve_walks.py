@@ -91,6 +91,10 @@ def test_solvable_problems_are_solved(name: str, method: str, rtol: float, count
 )  # fmt: skip
 def test_whatever_happens_is_said(name: str, method: str, rtol: float, atol: float, t1: float, count: int) -> None:
     saveat = np.linspace(0, t1, count + 1) if count else None
+    if name == "relay" and method == "taylor":  # a condition on states has no power series
+        with pytest.raises(sd.errors.UnsupportedError, match="condition on states"):
+            model(HARD[name]).solve((0, t1), method=method)
+        return
     sol = model(HARD[name]).solve((0, t1), method=method, rtol=rtol, atol=atol, saveat=saveat, max_steps=3000)
     check(sol, t1, 3000)
     if name in ("blow-up", "nan at start") and t1 > 1:

@@ -202,6 +202,8 @@ class Module:
     allocates: bool = False
     constants: list[str] = field(default_factory=list)
     vectors: bool = field(default_factory=has_fma)
+    whole: int = 3 * CHUNK
+    """Items up to which a function is not split."""
 
     def text(self) -> str:
         """The whole module."""
@@ -259,7 +261,7 @@ class Module:
             head.append(f"  call void @llvm.memset.p0.i64(ptr align 8 %out, i8 0, i64 {8 * size}, i1 false)")
         buffers = self._buffers(work)
         items, seats, scratch = self._items(work, pairs, sum(size for _, size in buffers.values()))
-        if len(items) <= 3 * CHUNK:
+        if len(items) <= self.whole:
             body = _Straight(self, buffers, weights_at, seats)
             body.run(items)
             lines = body.lines

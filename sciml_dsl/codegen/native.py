@@ -20,7 +20,7 @@ from ..graph.system import EventNodes, System
 from ..solve.lane_slots import LaneStep
 from ..solve.methods.rosenbrock_tableau import Tableau as RosenbrockTableau
 from ..solve.problem import EventInfo, NativeFunctions
-from . import fused, fused_rosenbrock, lanes
+from . import fused, fused_rosenbrock, lanes, taylor_method
 from .jit import MachineCode
 from .llvm import Module
 
@@ -104,6 +104,7 @@ def compile_system(
         extend=lambda part: compile_system(system, marks=marks, **(made | {part: True})),
         own_step=lambda tableau, largest=0: _own_step(system, tableau, largest),
         lanes=lambda tableau: _lanes(system, tableau),
+        own_taylor=lambda order, largest=None: own_taylor(system, order, largest),
         **extra,  # type: ignore[arg-type]
     )
     memory[key] = result
@@ -218,6 +219,18 @@ def _own_rosenbrock_step(system: System, tableau: RosenbrockTableau, largest: in
 
     addresses = _part(system, f"step {tableau.digest}", build)[1]
     return addresses["step"], addresses["interpolant"]  # type: ignore[return-value]
+
+
+def own_taylor(system: System, order: int, largest: int | None = None) -> int:
+    """Address of the Taylor series method of an order; 0 where it takes more than `largest` operations, if given."""
+    if largest is not None and not taylor_method.fits(system, order, largest):
+        return 0
+    name = f"taylor {order}"
+    found = system._memory.get(name)
+    if found is None:
+        code = MachineCode(taylor_method.build(system, order).text(), thorough=True)
+        found = system._memory.setdefault(name, (code, code.address("method")))
+    return found[1]  # type: ignore[no-any-return]
 
 
 def _base(system: System) -> NativeFunctions:

@@ -86,9 +86,20 @@ def functions(
     def extend(part: str) -> NativeFunctions:
         return functions(model, **(made | {part: True}))
 
+    def own_taylor(order: int, largest: int | None = None) -> int:
+        from .native import own_taylor
+
+        return 0 if largest is not None else own_taylor(model.system, order)
+
     # a Jacobian that is too full to be stored is none, and solvers do without
     possible = base.jac != 0 or size(jacobian_entries(system)) <= MOST_ENTRIES
-    result = replace(base, keepalive=tuple(keep), extend=extend if possible else None, **extra)
+    result = replace(
+        base,
+        keepalive=tuple(keep),
+        extend=extend if possible else None,
+        own_taylor=own_taylor,
+        **extra,
+    )
     memory[key] = result
     return result
 

@@ -43,6 +43,9 @@ RADAU_FEW, RADAU_MANY = 1.5e-10, 3e-7
 """Relative tolerances below which "auto" takes Radau for what is stiff, in small models and in others."""
 TIGHT, TIGHTER = 5e-7, 1e-9
 """Relative tolerances below which "auto" takes Vern7, then Vern9, in place of Tsit5."""
+SERIES = 500
+"""Operations of a power series up to which "auto" takes that in place of Vern7 and Vern9: compiling more of them
+takes longer than the solves it speeds up."""
 _NUMBERS = {"tsit5": TSIT5, "rodas5p": RODAS5P}
 
 
@@ -182,11 +185,16 @@ def pair(
     if isinstance(name, str) and name.lower() == "auto":
         explicit = registry.TSIT5
         if not columns and tolerance < TIGHT:
-            explicit = registry.METHODS["vern7" if tolerance >= TIGHTER else "vern9"]
+            high = registry.METHODS["vern7" if tolerance >= TIGHTER else "vern9"]
+            explicit = registry.taylor_of(functions, tolerance, SERIES) or high
         if not has_jacobian(functions):
             return explicit, None
         return explicit, stiff_partner(functions.n, tolerance, columns, linear)
     method = registry.method(name)
+    if method is registry.TAYLOR and not columns:
+        series = registry.taylor_of(functions, tolerance)
+        assert series is not None
+        return series, None
     if method.needs_jacobian and not has_jacobian(functions):
         raise InputError(f'method "{method.name}" needs the Jacobian of the model; use method="tsit5"')
     if columns and method.name not in _NUMBERS:

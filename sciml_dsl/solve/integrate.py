@@ -18,7 +18,7 @@ from ..errors import InputError, SolveInterrupted, UnknownNameError, suggest
 from ..model.interpolate import breaks, later, untail
 from .choice import Choice, choose, control_row
 from .methods.abi import N_CONTROL
-from .methods.registry import CONTROLLERS, RODAS5P, TSIT5, Controller
+from .methods.registry import CONTROLLERS, RODAS5P, TSIT5, Controller, is_taylor
 from .problem import NativeFunctions
 from .slots import (
     FIRST_METHOD,
@@ -189,7 +189,7 @@ class Integrator:
         do not ask for it: their values and their gradients shall come from the same steps.
         """
         tolerance = 1.0
-        if by_tolerance and method == "auto":
+        if (by_tolerance and method == "auto") or is_taylor(method):
             tolerance = rtol if type(rtol) is float else float(np.min(rtol))
         hot = self._implicit_steps >= HOT_STEPS
         key = (method, columns, tolerance, linear_solver, hot)

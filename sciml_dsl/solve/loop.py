@@ -468,9 +468,13 @@ def advance(
         # Accepted: the next step size, and the other method if that would go further.
         counts[ACCEPTED] += 1
         not_finite = False
-        log_error = np.log(error)
         switch = False
-        factor = growth(log_error, log_previous, log_before, control, method)
+        if method >= BY_ADDRESS and ereals[method - BY_ADDRESS, FACTOR] > 0.0:
+            log_error = LOG_SMALLEST
+            factor = ereals[method - BY_ADDRESS, FACTOR]
+        else:
+            log_error = np.log(error)
+            factor = growth(log_error, log_previous, log_before, control, method)
         if method == first_method:
             if method == TSIT5:
                 counts[BY_TSIT5] += 1
@@ -507,8 +511,6 @@ def advance(
             if trial > 0:
                 trial = 0 if abs(h) * factor > h_explicit * control[method, WORTHWHILE] else trial - 1
                 switch = switch or trial == 1
-        if method >= BY_ADDRESS and ereals[method - BY_ADDRESS, FACTOR] > 0.0:
-            factor = ereals[method - BY_ADDRESS, FACTOR]
         log_before = log_previous
         log_previous = max(log_error, LOG_SMALLEST)
         habs = abs(h) * (min(1.0, factor) if rejected else factor)

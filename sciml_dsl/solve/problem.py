@@ -90,6 +90,9 @@ class NativeFunctions:
     lanes: Callable[..., LaneStep | None] | None = field(default=None, repr=False, compare=False)
     """`lanes(tableau)` compiles a step of an explicit method for several trajectories side by side; None where
     the model is not one for that."""
+    own_taylor: Callable[..., int] | None = field(default=None, repr=False, compare=False)
+    """`own_taylor(order, operations=None)` compiles the model's Taylor series method of that order, gives its address.
+    Without power series, or with more operations: 0 where their number is given, else an `UnsupportedError`."""
     keepalive: object = field(default=None, repr=False, compare=False)
     states: tuple[str, ...] = field(default=(), compare=False)
 

@@ -10,7 +10,7 @@ from suite.problem import Problem
 
 LABEL, MODULE = "sciml_dsl", "sciml_dsl"
 
-NOT_STIFF = ("tsit5", "vern7", "dop853", "vern9")
+NOT_STIFF = ("tsit5", "vern7", "dop853", "vern9", "taylor")
 STIFF = ("rodas5p", "radau", "ndf", "rodas4", "rosenbrock23", "kvaerno5", "kencarp4", "radauiia9")
 LARGE = ("rodas5p", "radau", "ndf", "kencarp4")
 """What is tried from 100 states on."""

@@ -14,7 +14,8 @@ from functools import cache
 from math import inf
 from typing import TYPE_CHECKING, Any, Literal
 
-from ...errors import UnknownNameError, suggest
+from ...errors import UnknownNameError, UnsupportedError, suggest
+from . import taylor
 from .rosenbrock_tableau import N_OWN
 
 if TYPE_CHECKING:
@@ -277,6 +278,42 @@ RODAS5P = Method("rodas5p", "Rodas5P", 5, 4, 4, "implicit", integral(4), needs_j
 LARGE_RODAS5P = _rosenbrock("rodas5p", "Rodas5P", 5, 4, 4, "rodas5p_tableau")
 """The same for larger models and mass matrices: by address, with any linear algebra."""
 
+TAYLOR = Method("taylor", "Taylor", *(taylor.HIGHEST,) * 3, "explicit", integral(taylor.HIGHEST))
+"""Taylor series methods of any order; `taylor_of` makes the one for a model and a tolerance."""
+
+
+def taylor_of(functions: NativeFunctions, tolerance: float, largest: int | None = None) -> Method | None:
+    """The Taylor series method for a tolerance.
+
+    Where the model has no power series, or one of more than `largest` operations: None if that number is given,
+    else an `UnsupportedError`.
+    """
+    order = taylor.order(max(tolerance, 1e-300))  # what is no tolerance is refused by whoever runs it
+    own = functions.own_taylor
+    if largest is not None and (own is None or not own(order, largest)):
+        return None
+    if own is None:
+        raise UnsupportedError(
+            'method="taylor" needs the equations of the model, not just compiled functions', hint='use method="vern9"'
+        )
+    return replace(
+        TAYLOR,
+        order=order,
+        error_order=order,
+        degree=order,
+        controller=integral(order),
+        load=lambda: own(order),
+        work_size=lambda n: taylor.Slots(n, order).doubles,
+        iwork_size=lambda n: taylor.N_INTEGERS,
+        stiff_at=taylor.stiff_at(order),
+    )
+
+
+def is_taylor(name: object) -> bool:
+    """Is this the name of the method whose order depends on the tolerance?"""
+    return isinstance(name, str) and name.lower() == TAYLOR.name
+
+
 METHODS: dict[str, Method] = {
     method.name: method
     for method in (
@@ -285,6 +322,7 @@ METHODS: dict[str, Method] = {
         _explicit("vern7", "Vern7", 7, 6, 7, 2.5),
         _explicit("dop853", "DOP853", 8, 7, 7, 3.5),
         _explicit("vern9", "Vern9", 9, 8, 9, 2.5),
+        TAYLOR,
         RODAS5P,
         _rosenbrock("rodas4", "Rodas4", 4, 3, 3),
         _rosenbrock("rosenbrock23", "Rosenbrock23", 2, 2, 2),
