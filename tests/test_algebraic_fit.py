@@ -11,7 +11,7 @@ from sciml_dsl.fit.problem import problem
 from sciml_dsl.graph.build import lower
 from sciml_dsl.graph.written_networks import ACTIVATIONS, written
 from sciml_dsl.solve.observe import observe
-from tests.test_algebraic import AKZO
+from test_algebraic import AKZO
 
 SWING = """
     x'' = -λ*x

@@ -12,6 +12,7 @@ from ivp_problems import PROBLEMS, Problem
 from sciml_dsl.errors import InputError, UnsupportedError
 from sciml_dsl.solve.status import Status
 from sciml_dsl.solve.sundials import METHODS, library
+from test_algebraic import AKZO, AKZO_END, PENDULUM
 
 installed = pytest.mark.skipif(importlib.util.find_spec("sksundae") is None, reason="scikit-sundae is not installed")
 STIFF = ("orego", "rober", "hires", "vdpol", "chemakzo_ode", "detest_stiff_A2", "detest_stiff_F2")
@@ -136,9 +137,11 @@ def test_what_it_cannot_do_is_said() -> None:
     with pytest.raises(UnsupportedError, match="does not handle events"):
         events.solve((0, 2), method="cvode_bdf")
     circle = sd.model("x' = -y; 0 = x^2 + y^2 - 1; x(0) = 0.6; y(0) = 0.8")
-    for method in METHODS:
-        with pytest.raises(UnsupportedError, match="algebraic"):
+    for method in ("cvode_bdf", "cvode_adams"):
+        with pytest.raises(UnsupportedError, match=r'takes no algebraic equations.*"ida"'):
             circle.solve((0, 0.1), method=method)
+    with pytest.raises(UnsupportedError, match="forwards"):
+        circle.solve((0.1, 0), method="ida")
     m = sd.model("x' = -k*x; x(0) = 1; param k = 1")
     with pytest.raises(InputError, match="no sensitivities"):
         m.solve((0, 2), method="cvode_bdf", sensitivities=True)
@@ -158,3 +161,62 @@ def test_without_scikit_sundae_the_extra_is_named(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(InputError, match=r"sciml-dsl\[sundials\]"):
         sd.model("x' = -x; x(0) = 1").solve((0, 1), method="cvode_bdf")
     library.load.cache_clear()
+
+
+# ---------------------------------------------------------------- algebraic equations
+
+
+@installed
+def test_ida_reaches_akzo_nobel_s_end() -> None:
+    sol = sd.model(AKZO).solve((0, 180), method="ida", saveat=[180.0], rtol=1e-9, atol=1e-13)
+    assert sol.u[-1] == pytest.approx(AKZO_END, rel=1e-7)
+    assert sol.stats["jacobian_evaluations"] < sol.stats["steps"] / 5
+
+
+@installed
+def test_ida_follows_the_pendulum_through_changes_of_form() -> None:
+    t = np.linspace(0, 5, 11)
+    options = {"rtol": 1e-9, "atol": 1e-10}
+    m = sd.model(PENDULUM)
+    sol, there = m.solve((0, 5), method="ida", saveat=t, **options), m.solve((0, 5), saveat=t, **options)
+    assert sol.u == pytest.approx(there.u, abs=2e-5)
+    assert np.abs(sol["x"] ** 2 + sol["y"] ** 2 - 1.0).max() < 1e-12
+    between = m.solve((0, 2), method="ida", **options)
+    assert between(1.234) == pytest.approx(m.solve((0, 2), **options)(1.234), abs=2e-5)
+    assert between.u.shape == (between.t.size, 5)
+
+
+@installed
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x' = -z; 0 = z - x + f; x(0) = 1; input f hold = [(0, 1), (0.5, 3), (2, 4)]",
+        "x' = -z; 0 = z - x + (if t > 0.75 then 1 else 0); x(0) = 1",
+    ],
+)
+def test_ida_begins_anew_where_unknowns_jump(text: str) -> None:
+    t = np.array([0.25, 0.5, 0.75, 1.0, 2.0])
+    options = {"rtol": 1e-10, "atol": 1e-12, "saveat": t}
+    m = sd.model(text)
+    assert m.solve((0, 2), method="ida", **options).u == pytest.approx(m.solve((0, 2), **options).u, abs=1e-7)
+
+
+@installed
+def test_ida_solves_a_large_sparse_system() -> None:
+    """A chain of 500 tanks with an unknown in each."""
+    n = 500
+    text = "\n".join(f"x{k}' = z{max(k - 1, 1)} - x{k}; 0 = z{k} + z{k}^3 - x{k}" for k in range(1, n + 1))
+    m = sd.model(text + "\n" + "\n".join(f"x{k}(0) = {1 + (k % 3)}" for k in range(1, n + 1)))
+    options = {"rtol": 1e-8, "atol": 1e-10, "saveat": [2.0]}
+    sol = m.solve((0, 2), method="ida", linear_solver="sparse", **options)
+    assert sol.u == pytest.approx(m.solve((0, 2), **options).u, abs=1e-6)
+
+
+@installed
+def test_ida_starts_like_the_other_methods() -> None:
+    wrong = sd.model(PENDULUM).with_initial({"y": 0.5})
+    with pytest.raises(InputError, match="do not satisfy"):
+        wrong.solve((0, 1), method="ida")
+    moved = wrong.solve((0, 1), method="ida", initialization="project", saveat=[0.0, 1.0])
+    assert moved.u[0] == pytest.approx(wrong.solve((0, 1), initialization="project").u[0], abs=1e-12)
+    assert sd.model(PENDULUM).solve((0, 5), method="ida", max_steps=20).status.name == "MAX_STEPS"

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ..errors import InputError, MissingValueError, UnsupportedError
 from .algebraic_tangents import HOLDS, Tangents, solved
 from .consistent import CLOSE, Evaluate, InconsistentError, newton
-from .integrate import EMPTY, NO_COLUMNS, Trajectory
+from .integrate import EMPTY, NO_COLUMNS, Integrator, Trajectory
 from .observe import observe
 from .pieces import Form, Run, native
 from .problem import NativeFunctions
@@ -61,6 +61,11 @@ class AlgebraicIntegrator:
         """As of `Integrator`."""
         form = self._first
         return (form.forward if columns else form.integrator).choice(method, rtol, columns, *more)
+
+    @property
+    def first(self) -> Integrator:
+        """The kernel of the form chosen at the model's own initial values."""
+        return self._first.integrator
 
     @cached_property
     def forward(self) -> NativeFunctions:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, SolveInterrupted, UnsupportedError
+from ..errors import InputError, SolveInterrupted
 from .integrate import EMPTY, NO_COLUMNS, Integrator, Trajectory, vector
 from .methods.registry import Controller
 from .observe import in_order
@@ -143,7 +143,7 @@ def solve(
         _not_for_sundials(
             method, model, sensitivities=sensitivities, dtmin=dtmin, dt=dt, positive=positive, controller=controller,
             progress=progress, dtype=dtype if dtype != "float64" else None,
-            initialization=initialization if initialization != "check" else None,
+            initialization=initialization if initialization != "check" and not model.spec.algebraic else None,
         )  # fmt: skip
         from .sundials.api import solve as by_sundials
 
@@ -151,6 +151,7 @@ def solve(
             ready, method, t0, t1, start, values, None if saveat is None else times, stops,
             rtol=ready.tolerance(rtol, 1e-6, "rtol"), atol=ready.tolerance(atol, 1e-9, "atol"),
             max_steps=max_steps, dtmax=dtmax, dt0=dt0 or 0.0, linear_solver=linear_solver,
+            initialization=initialization,
         )  # fmt: skip
     names: tuple[str, ...] = ()
     s0, columns = EMPTY, NO_COLUMNS
@@ -239,11 +240,6 @@ def solve(
 
 def _not_for_sundials(method: str, model: Model, *, sensitivities: Any, **refused: Any) -> None:
     """Raise for what was asked of a SUNDIALS method and only our own do."""
-    if model.spec.algebraic:
-        raise UnsupportedError(
-            f'method="{method}" does not take algebraic equations (`0 = ...`) yet; use "auto", or one of '
-            "the other methods of this package"
-        )
     if sensitivities not in (None, False):
         raise InputError(f'method="{method}" carries no sensitivities; use "auto", "tsit5" or "rodas5p"')
     for name, value in refused.items():

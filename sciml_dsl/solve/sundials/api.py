@@ -13,11 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InputError, UnsupportedError
-from ..integrate import EMPTY, Integrator, Trajectory
+from ..integrate import Integrator, Trajectory
 from ..observe import observe
 from ..prepare import Prepared
 from ..solution import Solution
 from ..status import Status
+from . import algebraic
+from .output import TOO_MUCH_WORK, Rows, polynomial, status_of, trajectory_of
 from .stepper import NORMAL, ONE_STEP, Stepper
 
 if TYPE_CHECKING:
@@ -25,14 +27,11 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-_TOO_MUCH_WORK = -1
-_NOT_EVALUATED = (-8, -9, -10, -11, -12)  # the right-hand side or residual could not be evaluated
-_N_COUNTS = 25
-
 
 def solve(
     ready: Prepared, method: str, t0: float, t1: float, u0: Floats, p: Floats, times: Floats | None, stops: Floats,
     *, rtol: Any, atol: Any, max_steps: int, dtmax: float, dt0: float, linear_solver: str,
+    initialization: str = "check",
 ) -> Solution:  # fmt: skip
     """Integrate by `method`, one of "cvode_bdf", "cvode_adams" and "ida".
 
@@ -49,17 +48,36 @@ def solve(
         )
     if method != "cvode_adams" and not functions.jac:
         raise InputError(f'method="{method}" needs the Jacobian of the model; use method="cvode_adams" or "tsit5"')
-    n = functions.n
+    owner = ready.integrator
+    if not isinstance(owner, Integrator) and method != "ida":
+        raise UnsupportedError(
+            f'method="{method}" takes no algebraic equations (`0 = ...`); use "ida", "auto", or one of the other '
+            "methods of this package"
+        )
+    n = len(ready.states)
     rtol, atol = _tolerance("rtol", rtol, n), _tolerance("atol", atol, n)
     if not (dtmax > 0.0 and max_steps > 0):
         raise InputError(f"max_steps and dtmax must be positive, got {max_steps} and {dtmax}")
     run_p = p
+    plain = owner if isinstance(owner, Integrator) else owner.first
     if functions.n_inputs:  # their jumps and kinks are stops; the tables have each jump on the side that is seen
-        assert isinstance(ready.integrator, Integrator)
-        stops, run_p = ready.integrator.with_breaks(stops, t0, t1, p)
-    stops = _all_stops(functions, stops, t0, t1, u0, p)
+        stops, run_p = plain.with_breaks(stops, t0, t1, p)
+    if not isinstance(owner, Integrator):
+        if t1 < t0:
+            raise UnsupportedError("models with algebraic equations are integrated forwards only")
+        consistent = owner.start(t0, u0, run_p, initialization)
+        more = owner.family.n - n  # what index reduction added is held as tightly as anything
+        rtol, atol = (np.append(v, np.full(more, v.min())) for v in (rtol, atol))
+    else:
+        consistent = u0
+    stops = _all_stops(functions, stops, t0, t1, consistent, p)
 
     def run(dense: bool) -> Trajectory:
+        if not isinstance(owner, Integrator):
+            return algebraic.integrate(
+                owner, consistent, run_p, (t0, t1), times, stops, rtol=rtol, atol=atol, max_steps=max_steps,
+                dtmax=dtmax, dt0=dt0, linear=linear_solver, dense=dense,
+            )  # fmt: skip
         with Stepper(functions, method, t0, u0, run_p, rtol, atol, linear_solver) as stepper:
             return _integrate(stepper, t1, times, stops, max_steps, dtmax, dt0, dense)
 
@@ -68,7 +86,8 @@ def solve(
     seconds = perf_counter() - began
     return Solution(
         trajectory, ready.states, span=(t0, t1), u0=u0, p=p, parameters=ready.parameters,
-        observables=ready.observables, observe=ready.observe, densely=lambda: run(dense=True), seconds=seconds,
+        observables=ready.observables, observe=ready.observe, densely=lambda: run(dense=True), refine=ready.refine,
+        seconds=seconds,
         method=method, by_address=(method, ""),
     )  # fmt: skip
 
@@ -91,26 +110,11 @@ def _all_stops(functions: NativeFunctions, stops: Floats, t0: float, t1: float, 
     return inside[::-1] if t1 < t0 else inside
 
 
-class _Rows:
-    """Output as it comes: times, states, and with `dense` the interpolant of every step."""
-
-    def __init__(self) -> None:
-        self.t: list[float] = []
-        self.u: list[Floats] = []
-        self.starts: list[float] = []
-        self.lengths: list[float] = []
-        self.polys: list[Floats] = []
-
-    def put(self, t: float, u: Floats) -> None:
-        self.t.append(t)
-        self.u.append(u.copy())
-
-
 def _integrate(
     stepper: Stepper, t1: float, times: Floats | None, stops: Floats, max_steps: int, dtmax: float, dt0: float,
     dense: bool,
 ) -> Trajectory:  # fmt: skip
-    rows = _Rows()
+    rows = Rows()
     t0, sign = stepper.t, 1.0 if t1 >= stepper.t else -1.0
     waiting = [] if times is None else times.tolist()[::-1]  # times of output still to come, the next one last
     every_step = dense or times is None
@@ -135,19 +139,19 @@ def _integrate(
             due = bool(waiting) and sign * (last - waiting[-1]) >= 0.0
             before, left = stepper.t, max_steps - stepper.steps
             if left <= 0:
-                status = _status(_TOO_MUCH_WORK, stepper)
+                status = status_of(TOO_MUCH_WORK, stepper, stepper.start)
                 break
             stepper.call("SetMaxNumSteps", left)
             flag = stepper.step(last if every_step or not due else waiting[-1], ONE_STEP if every_step else NORMAL)
             if flag < 0:
-                status = _status(flag, stepper)
+                status = status_of(flag, stepper, stepper.start)
             elif every_step:
                 if times is None:
                     rows.put(stepper.t, stepper.u)
                 if dense:
                     rows.starts.append(before)
                     rows.lengths.append(stepper.t - before)
-                    rows.polys.append(_polynomial(stepper, before))
+                    rows.polys.append(polynomial(stepper, before))
             if not every_step and due and stepper.t == waiting[-1]:
                 rows.put(waiting.pop(), stepper.u)
                 while waiting and waiting[-1] == stepper.t:
@@ -158,47 +162,6 @@ def _integrate(
             stepper.t = float(np.nextafter(end, t1))
             while waiting and waiting[-1] == end:
                 rows.put(waiting.pop(), stepper.u)
-    return _trajectory(stepper, rows, status)
+    return trajectory_of(rows, status, stepper.t, stepper.u, stepper.totals)
 
 
-def _polynomial(stepper: Stepper, start: float) -> Floats:
-    """The interpolant of the last step as coefficients (degree + 1, n) in theta = (t - start) / h."""
-    h, order = stepper.t - start, stepper.order
-    # Derivatives at the end of the step, as coefficients in theta - 1.
-    taylor = [stepper.derivative(stepper.t, k) * h**k / math.factorial(k) for k in range(order + 1)]
-    out = np.zeros((max(order, 4) + 1, stepper.u.size))
-    for k, row in enumerate(taylor):
-        for j in range(k + 1):
-            out[j] += row * math.comb(k, j) * (-1.0) ** (k - j)
-    return out
-
-
-def _status(flag: int, stepper: Stepper) -> Status:
-    if flag == _TOO_MUCH_WORK and not stepper.stuck:
-        return Status.MAX_STEPS
-    if not np.isfinite(stepper.u).all() or flag in _NOT_EVALUATED:
-        return Status.NONFINITE
-    if np.abs(stepper.u).max() > 1e6 * (1.0 + np.abs(stepper.start).max()):
-        return Status.UNSTABLE
-    return Status.DT_TOO_SMALL
-
-
-def _trajectory(stepper: Stepper, rows: _Rows, status: Status) -> Trajectory:
-    n = stepper.u.size
-    totals = stepper.totals
-    counts = np.zeros(_N_COUNTS, np.int64)
-    counts[:5] = (
-        totals["Steps"], totals["ErrTestFails"] + totals["NonlinSolvConvFails"], totals["f"], totals["JacEvals"],
-        totals["LinSolvSetups"],
-    )  # fmt: skip
-    counts[9] = counts[0]
-    degree = max((len(poly) for poly in rows.polys), default=5)
-    polys = np.zeros((len(rows.polys), degree, n))
-    for row, poly in zip(polys, rows.polys, strict=True):
-        row[: len(poly)] = poly
-    return Trajectory(
-        status=int(status), t_end=stepper.t, counts=counts, t=np.array(rows.t), u=np.array(rows.u).reshape(-1, n),
-        s=np.empty((len(rows.t), 0)), starts=np.array(rows.starts), lengths=np.array(rows.lengths), polys=polys,
-        record_u=np.empty((0, n)), record_k=np.empty((0, 7, n)), event_t=EMPTY, event_k=np.empty(0, np.int64),
-        u_end=stepper.u.copy(),
-    )  # fmt: skip

@@ -31,12 +31,13 @@ class Stepper:
     """CVODE ("cvode_bdf", "cvode_adams") or IDA ("ida") at (t, u); use as a context.
 
     Arguments: `rtol`, `atol` (n,); `linear`, "auto", "dense", "banded", "sparse" or "krylov"
-    (CVODE only).  `u` (n,) is the current state, `slope` (n,) its derivative in IDA.
+    (CVODE only).  `slope` (n,): the derivative at the start, which IDA needs of a model with algebraic
+    equations.  `u` (n,) is the current state, `slope` its derivative in IDA.
     """
 
     def __init__(
         self, functions: NativeFunctions, method: str, t: float, u: Floats, p: Floats, rtol: Floats, atol: Floats,
-        linear: str = "auto",
+        linear: str = "auto", *, slope: Floats | None = None,
     ) -> None:  # fmt: skip
         self.library: Library = load()
         self.prefix = "IDA" if method == "ida" else "CVode"
@@ -48,7 +49,8 @@ class Stepper:
         self._free: list[tuple[Any, Any]] = []
         self._before = dict.fromkeys((*COUNTERS, "f"), 0)
         self.functions = functions
-        self.slope = np.zeros(self._n)
+        self.slope = np.zeros(self._n) if slope is None else slope.copy()
+        self._given_slope = slope is not None
         try:
             self._make(method, rtol, atol)
         except BaseException:
@@ -93,7 +95,7 @@ class Stepper:
             (cb.P, self.p if self.p.size else np.zeros(1)),
             (cb.RTOL, np.broadcast_to(rtol, n)),
             (cb.ATOL, np.broadcast_to(atol, n)),
-            (cb.MASS, np.ones(n)),
+            (cb.MASS, np.array(functions.mass) if functions.mass else np.ones(n)),
             (cb.CALLS, np.zeros(1, np.int64)),
         ):
             self._hold(slot, array)
@@ -105,7 +107,8 @@ class Stepper:
         self._memory = ctypes.c_void_p(memory)
         self._own(lambda m: getattr(lib, f"{self.prefix}Free")(ctypes.byref(m)), self._memory)
         if method == "ida":
-            self._first_slope()
+            if not self._given_slope:
+                self._first_slope()
             self._check(lib.IDAInit(memory, compiled["residual"].address, self.t, self._y, self._yp))
         else:
             self._check(lib.CVodeInit(memory, compiled["rhs"].address, self.t, self._y))
@@ -151,8 +154,9 @@ class Stepper:
                 kind = _cheapest(n, indices.size, lower, upper)
             if kind == "banded" and lower + upper >= n:
                 kind = "dense"  # no band at all; SUNDIALS' banded storage does not hold one that wide
-            if kind == "sparse" and self.prefix == "IDA" and int((row_of == indices).sum()) < n:
-                kind = "dense"  # c M needs every entry of the diagonal, and the pattern of df/du lacks some
+            lacking = np.setdiff1d(np.flatnonzero(self._arrays[cb.MASS]), indices[row_of == indices])
+            if kind == "sparse" and self.prefix == "IDA" and lacking.size:
+                kind = "dense"  # c M needs its entries of the diagonal, and the pattern of df/du lacks some
             block[cb.JAC], block[cb.NNZ], block[cb.LOWER], block[cb.UPPER] = (
                 functions.jac_values, indices.size, lower, upper,
             )  # fmt: skip
