@@ -33,7 +33,7 @@ _REALS, _INTEGERS = types.CPointer(types.float64), types.CPointer(types.int64)
 METHOD_SIGNATURE = types.void(types.int64, _INTEGERS, _REALS, _INTEGERS, _REALS, _REALS, _REALS, _INTEGERS)
 """Of a method by address (methods/abi.py): task, fn, reals, ints, u, p, work, iwork."""
 
-_METHOD_SOURCES = ("call", "compiled")
+_METHOD_SOURCES = ("call", "compiled", "vectors")
 _LOOP_SOURCES = (
     "call", "compiled", "control", "dense", "events", "forward", "kernel", "linear/dense", "loop", "slots", "status",
     "stiffness", "storage", "methods/abi", "methods/tsit5", "methods/tsit5_tableau", "methods/rodas5p",

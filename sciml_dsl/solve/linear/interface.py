@@ -40,6 +40,7 @@ from ..methods.abi import (
     UPPER,
     N,
 )
+from ..vectors import fill, view
 from .banded import factorise_banded, solve_banded
 from .complex_dense import factorise_complex, solve_complex_dense
 from .dense import factorise, solve_row
@@ -63,6 +64,7 @@ from .layout import (
     J_INDPTR,
     JACOBIAN,
     KRYLOV,
+    NATURAL,
     PIVOTS,
     PLACES,
     POINT,
@@ -78,12 +80,8 @@ from .layout import (
     ZGETRF,
     ZGETRS,
 )
+from .pentadiagonal import factorise_pentadiagonal, solve_pentadiagonal
 from .sparse import factorise_sparse, solve_sparse
-
-
-@inner()
-def _view(a: Any, start: int, size: int) -> Any:
-    return a[start : start + size]
 
 
 @inner("contract")
@@ -126,13 +124,33 @@ def _assemble(alpha: Any, beta: float, ints: Any, work: Any, iwork: Any, w: Any)
         for i in range(n):
             w[i * n + i] += alpha * (work[mass + i] if mass >= 0 else 1.0)
         return
-    for q in range(w.size):
-        w[q] = 0.0
+    fill(w, 0.0)
     places, diagonal = ilin + iwork[ilin + PLACES], ilin + iwork[ilin + DIAGONAL]
     for q in range(ints[NNZ]):
         w[iwork[places + q]] = -beta * work[at + q]
     for i in range(n):
         w[iwork[diagonal + i]] += alpha * (work[mass + i] if mass >= 0 else 1.0)
+
+
+@inner("contract")
+def _factor_banded(alpha: Any, beta: float, ints: Any, work: Any, iwork: Any, w: Any, pivots: Any) -> bool:
+    """Real or complex factors of a band matrix; the first pivot is -1 where no rows were exchanged."""
+    n, lower, upper = ints[N], ints[LOWER], ints[UPPER]
+    _assemble(alpha, beta, ints, work, iwork, w)
+    if lower == 2 and upper == 2:
+        if factorise_pentadiagonal(w, n):
+            pivots[0] = -1
+            return True
+        _assemble(alpha, beta, ints, work, iwork, w)
+    return bool(factorise_banded(w.reshape(n, 2 * lower + upper + 1), lower, upper, pivots))
+
+
+@inner("contract")
+def _solve_banded(w: Any, lower: int, upper: int, pivots: Any, b: Any) -> None:
+    if pivots[0] < 0:
+        solve_pentadiagonal(w, b.size, b)
+    else:
+        solve_banded(w.reshape(b.size, 2 * lower + upper + 1), lower, upper, pivots, b)
 
 
 @inner()
@@ -148,34 +166,32 @@ def factor(alpha: float, beta: float, ints: Any, work: Any, iwork: Any) -> bool:
     ints[COUNT_LU] += 1
     n, kind, lin, ilin = ints[N], ints[LINEAR], ints[AT_LIN], ints[AT_ILIN]
     at = lin + iwork[ilin + FACTORS]
-    pivots = _view(iwork, ilin + iwork[ilin + PIVOTS], n)
+    pivots = view(iwork, ilin + iwork[ilin + PIVOTS], n)
     if kind == DENSE_LU:
-        w = _view(work, at, n * n)
+        w = view(work, at, n * n)
         _assemble(alpha, beta, ints, work, iwork, w)
         if iwork[ilin + DGETRF] != 0:
             return bool(factorise_large(iwork[ilin + DGETRF], n, w, pivots))
         return bool(factorise(w.reshape(n, n), pivots))
     if kind == BANDED:
         width = 2 * ints[LOWER] + ints[UPPER] + 1
-        w = _view(work, at, n * width)
-        _assemble(alpha, beta, ints, work, iwork, w)
-        return bool(factorise_banded(w.reshape(n, width), ints[LOWER], ints[UPPER], pivots))
+        return bool(_factor_banded(alpha, beta, ints, work, iwork, view(work, at, n * width), pivots))
     entries = iwork[ilin + ENTRIES]
-    indptr = _view(iwork, ilin + iwork[ilin + W_INDPTR], n + 1)
-    indices = _view(iwork, ilin + iwork[ilin + W_INDICES], entries)
+    indptr = view(iwork, ilin + iwork[ilin + W_INDPTR], n + 1)
+    indices = view(iwork, ilin + iwork[ilin + W_INDICES], entries)
     if kind == SPARSE_LU:
-        w = _view(work, lin + iwork[ilin + W_VALUES], entries)
+        w = view(work, lin + iwork[ilin + W_VALUES], entries)
         _assemble(alpha, beta, ints, work, iwork, w)
         start = ilin + iwork[ilin + PIVOTS]
         n_ints, n_numbers = _sparse_room(n, iwork, start)
-        s, v = _view(iwork, start, n_ints), _view(work, at, n_numbers)
+        s, v = view(iwork, start, n_ints), view(work, at, n_numbers)
         return bool(factorise_sparse(n, indptr, indices, w, s, v))
-    w = _view(work, at, entries)
+    w = view(work, at, entries)
     _assemble(alpha, beta, ints, work, iwork, w)
     point = lin + iwork[ilin + POINT]
     work[point + 1] = alpha
     work[point + 2] = beta
-    diagonal = _view(iwork, ilin + iwork[ilin + DIAGONAL], n)
+    diagonal = view(iwork, ilin + iwork[ilin + DIAGONAL], n)
     return bool(incomplete_factors(n, indptr, indices, diagonal, w, pivots))
 
 
@@ -185,10 +201,10 @@ def solve(fn: Any, p: Any, ints: Any, work: Any, iwork: Any, at: int) -> bool:
     ints[COUNT_SOLVE] += 1
     n, kind, lin, ilin = ints[N], ints[LINEAR], ints[AT_LIN], ints[AT_ILIN]
     place = lin + iwork[ilin + FACTORS]
-    pivots = _view(iwork, ilin + iwork[ilin + PIVOTS], n)
-    b = _view(work, at, n)
+    pivots = view(iwork, ilin + iwork[ilin + PIVOTS], n)
+    b = view(work, at, n)
     if kind == DENSE_LU:
-        w = _view(work, place, n * n)
+        w = view(work, place, n * n)
         if iwork[ilin + DGETRF] != 0:
             solve_large(iwork[ilin + DGETRS], n, w, pivots, b)
         else:
@@ -200,14 +216,14 @@ def solve(fn: Any, p: Any, ints: Any, work: Any, iwork: Any, at: int) -> bool:
         size = (RESTART + 4) * n + RESTART * (RESTART + 1) + 3 * (RESTART + 1)
         return bool(
             gmres(
-                fn[JVP], _view(work, point, 3 + n), p, n, work, ints[AT_MASS] if ints[HAS_MASS] != 0 else -1,
-                _view(iwork, ilin + iwork[ilin + W_INDPTR], n + 1),
-                _view(iwork, ilin + iwork[ilin + W_INDICES], entries),
-                _view(iwork, ilin + iwork[ilin + DIAGONAL], n), _view(work, place, entries),
-                _view(work, point + 3 + n, n), b, _view(work, lin + iwork[ilin + BASIS], size),
+                fn[JVP], view(work, point, 3 + n), p, n, work, ints[AT_MASS] if ints[HAS_MASS] != 0 else -1,
+                view(iwork, ilin + iwork[ilin + W_INDPTR], n + 1),
+                view(iwork, ilin + iwork[ilin + W_INDICES], entries),
+                view(iwork, ilin + iwork[ilin + DIAGONAL], n), view(work, place, entries),
+                view(work, point + 3 + n, n), b, view(work, lin + iwork[ilin + BASIS], size),
             )
         )  # fmt: skip
-    x = _view(work, lin + iwork[ilin + VECTOR], n)
+    x = view(work, lin + iwork[ilin + VECTOR], n)
     rows, columns = ilin + iwork[ilin + ROWS], ilin + iwork[ilin + COLUMNS]
     _solve_ordered(kind, ints, iwork, work, place, ilin + iwork[ilin + PIVOTS], rows, columns, b, x, work)
     return True
@@ -221,17 +237,20 @@ def _solve_ordered(
     """Banded and sparse: into the order of the factors, solve, and back; `numbers` holds the factors."""
     n = ints[N]
     if kind == BANDED:
+        w = view(numbers, place, n * (2 * ints[LOWER] + ints[UPPER] + 1))
+        pivots = view(iwork, start, n)
+        if iwork[ints[AT_ILIN] + NATURAL] != 0:
+            _solve_banded(w, ints[LOWER], ints[UPPER], pivots, b)
+            return
         for i in range(n):
             x[iwork[rows + i]] = b[i]
-        width = 2 * ints[LOWER] + ints[UPPER] + 1
-        w = _view(numbers, place, n * width).reshape(n, width)
-        solve_banded(w, ints[LOWER], ints[UPPER], _view(iwork, start, n), x)
+        _solve_banded(w, ints[LOWER], ints[UPPER], pivots, x)
     else:
         n_ints, n_numbers = _sparse_room(n, iwork, start)
-        s = _view(iwork, start, n_ints)
+        s = view(iwork, start, n_ints)
         for i in range(n):
             x[s[HEAD + iwork[rows + i]]] = b[i]
-        solve_sparse(n, s, _view(numbers, place, n_numbers), x)
+        solve_sparse(n, s, view(numbers, place, n_numbers), x)
     for i in range(n):
         b[i] = x[iwork[columns + i]]
 
@@ -255,15 +274,15 @@ def factor_complex(alpha: complex, beta: float, which: int, ints: Any, work: Any
     ints[COUNT_LU] += 1
     n, kind, lin, ilin = ints[N], ints[LINEAR], ints[AT_LIN], ints[AT_ILIN]
     at, start = _complex_places(which, ints, iwork)
-    pivots = _view(iwork, start, n)
+    pivots = view(iwork, start, n)
     if kind == DENSE_LU:
         if iwork[ilin + ZGETRF] != 0:
-            w = _view(work, at, 2 * n * n).view(np.complex128)
+            w = view(work, at, 2 * n * n).view(np.complex128)
             _assemble(alpha, beta, ints, work, iwork, w)
             return bool(factorise_large(iwork[ilin + ZGETRF], n, w, pivots))
         jacobian = lin + iwork[ilin + JACOBIAN]
         mass = ints[AT_MASS] if ints[HAS_MASS] != 0 else -1
-        a = _view(work, at, 2 * n * n).reshape(n, 2 * n)
+        a = view(work, at, 2 * n * n).reshape(n, 2 * n)
         for i in range(n):
             for j in range(n):
                 a[i, j] = -beta * work[jacobian + i * n + j]
@@ -274,19 +293,18 @@ def factor_complex(alpha: complex, beta: float, which: int, ints: Any, work: Any
         return bool(factorise_complex(a, pivots))
     if kind == BANDED:
         width = 2 * ints[LOWER] + ints[UPPER] + 1
-        w = _view(work, at, 2 * n * width).view(np.complex128)
-        _assemble(alpha, beta, ints, work, iwork, w)
-        return bool(factorise_banded(w.reshape(n, width), ints[LOWER], ints[UPPER], pivots))
+        w = view(work, at, 2 * n * width).view(np.complex128)
+        return bool(_factor_banded(alpha, beta, ints, work, iwork, w, pivots))
     if kind != SPARSE_LU:
         return False
     entries = iwork[ilin + ENTRIES]
-    w = _view(work, lin + iwork[ilin + W_VALUES], 2 * entries).view(np.complex128)
+    w = view(work, lin + iwork[ilin + W_VALUES], 2 * entries).view(np.complex128)
     _assemble(alpha, beta, ints, work, iwork, w)
     n_ints, n_numbers = _sparse_room(n, iwork, start)
-    v = _view(work, at, 2 * n_numbers).view(np.complex128)
-    indptr = _view(iwork, ilin + iwork[ilin + W_INDPTR], n + 1)
-    indices = _view(iwork, ilin + iwork[ilin + W_INDICES], entries)
-    return bool(factorise_sparse(n, indptr, indices, w, _view(iwork, start, n_ints), v))
+    v = view(work, at, 2 * n_numbers).view(np.complex128)
+    indptr = view(iwork, ilin + iwork[ilin + W_INDPTR], n + 1)
+    indices = view(iwork, ilin + iwork[ilin + W_INDICES], entries)
+    return bool(factorise_sparse(n, indptr, indices, w, view(iwork, start, n_ints), v))
 
 
 @inner("contract")
@@ -295,21 +313,21 @@ def solve_complex(fn: Any, p: Any, ints: Any, work: Any, iwork: Any, at: int, wh
     ints[COUNT_SOLVE] += 1
     n, kind, lin, ilin = ints[N], ints[LINEAR], ints[AT_LIN], ints[AT_ILIN]
     place, start = _complex_places(which, ints, iwork)
-    b = _view(work, at, 2 * n).view(np.complex128)
+    b = view(work, at, 2 * n).view(np.complex128)
     if kind == DENSE_LU:
-        w = _view(work, place, 2 * n * n)
-        pivots = _view(iwork, start, n)
+        w = view(work, place, 2 * n * n)
+        pivots = view(iwork, start, n)
         if iwork[ilin + ZGETRF] != 0:
             solve_large(iwork[ilin + ZGETRS], n, w.view(np.complex128), pivots, b)
         else:
-            solve_complex_dense(w.reshape(n, 2 * n), pivots, _view(work, at, 2 * n))
+            solve_complex_dense(w.reshape(n, 2 * n), pivots, view(work, at, 2 * n))
         return True
     if kind == KRYLOV:
         return False
-    x = _view(work, lin + iwork[ilin + COMPLEX_VECTOR], 2 * n).view(np.complex128)
+    x = view(work, lin + iwork[ilin + COMPLEX_VECTOR], 2 * n).view(np.complex128)
     rows, columns = ilin + iwork[ilin + ROWS], ilin + iwork[ilin + COLUMNS]
     size = work.size - place
-    numbers = _view(work, place, size - size % 2).view(np.complex128)
+    numbers = view(work, place, size - size % 2).view(np.complex128)
     _solve_ordered(kind, ints, iwork, work, 0, start, rows, columns, b, x, numbers)
     return True
 

@@ -34,7 +34,8 @@ NAMES = {"dense": DENSE_LU, "banded": BANDED, "sparse": SPARSE_LU, "krylov": KRY
     DGETRS,
     ZGETRF,
     ZGETRS,
-) = range(23)
+    NATURAL,  # 1: equations and states are factorised in their own order (banded)
+) = range(24)
 SLOTS = 24
 
 LARGE_DENSE = 48

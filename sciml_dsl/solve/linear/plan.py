@@ -312,6 +312,10 @@ def _dense(n: int, indptr: Indices | None, indices: Indices | None, n_complex: i
 
 def _banded(n: int, indptr: Indices, indices: Indices, band: _Band, n_complex: int, reason: str) -> Plan:
     made = _Layout()
+    words = f"banded LU, {band.lower} below and {band.upper} above the diagonal: {reason}"
+    if max(band.lower, band.upper) <= 2:  # `pentadiagonal` serves
+        band = _Band(2, 2, band.place)
+    made.slots[layout.NATURAL] = bool((band.place == np.arange(n)).all())
     width = 2 * band.lower + band.upper + 1
     made.doubles(layout.JACOBIAN, indices.size)
     made.doubles(layout.FACTORS, n * width)
@@ -329,7 +333,6 @@ def _banded(n: int, indptr: Indices, indices: Indices, band: _Band, n_complex: i
     made.integers(layout.COLUMNS, place)
     made.integers(layout.J_INDPTR, indptr)
     made.integers(layout.J_INDICES, indices)
-    words = f"banded LU, {band.lower} below and {band.upper} above the diagonal: {reason}"
     return made.plan(layout.BANDED, n, indices.size, n_complex, words, band.lower, band.upper)
 
 

@@ -20,6 +20,7 @@ from numba import carray, cfunc
 from ..call import call_at
 from ..compiled import METHOD_SIGNATURE, inner, source_digest
 from ..linear.by_address import solve
+from ..vectors import add_rows, copy, fill, view
 from . import abi
 from .abi import AT_IOWN, AT_MASS, AT_NEW, AT_OWN, AT_POLY, COUNT_F, HAS_MASS, F, H, N, T
 from .implicit_memory import DEGREE, HAVE_HISTORY, HEAD, RATE, STAGES, STEPS
@@ -45,22 +46,16 @@ def _stages(fn: Any, t: float, h: float, u: Any, p: Any, ints: Any, work: Any, i
     work[own + RATE] = 0.0
     for k in range(1, s):
         z = z0 + k * n
-        for i in range(n):
-            x = u[i]
-            y = 0.0
-            for j in range(k):
-                q = work[z0 + j * n + i]
-                x += work[a + k * s + j] * q
-                y += work[guess + k * s + j] * q
-            work[base + i] = x
-            work[z + i] = y
+        known, increment = view(work, base, n), view(work, z, n)
+        copy(u, known)
+        add_rows(work, a + k * s, k, work, z0, known)
+        fill(increment, 0.0)
+        add_rows(work, guess + k * s, k, work, z0, increment)
         if not newton(
             fn[F], fn, t + work[c + k] * h, h, gamma, base, z, arg, res, weights, KAPPA, p, ints, work, iwork
         ):
             return False
-    new = ints[AT_NEW]
-    for i in range(n):
-        work[new + i] = work[arg + i]
+    copy(view(work, arg, n), view(work, ints[AT_NEW], n))
     return True
 
 
@@ -83,8 +78,9 @@ def attempt(fn: Any, reals: Any, ints: Any, u: Any, p: Any, work: Any, iwork: An
         ints[COUNT_F] += 1
         slope_from(ints, work, slope)
         iwork[iown + HAVE_HISTORY] = 1
+    first, here = view(work, z0, n), view(work, slope, n)
     for i in range(n):
-        work[z0 + i] = h * work[slope + i]
+        first[i] = h * here[i]
     set_weights(u, 0, ints, work, weights)
     while True:
         if not prepare(fn, t, u, 0, hgamma, p, ints, work, iwork):
@@ -95,11 +91,9 @@ def attempt(fn: Any, reals: Any, ints: Any, u: Any, p: Any, work: Any, iwork: An
         if not once_more(hgamma, ints, work, iwork):
             reals[_FACTOR] = 0.25
             return
-    for i in range(n):
-        x = 0.0
-        for j in range(s):
-            x += work[e + j] * work[z0 + j * n + i]
-        work[err + i] = x
+    local = view(work, err, n)
+    fill(local, 0.0)
+    add_rows(work, e, s, work, z0, local)
     times_mass(ints, work, err)
     if solve(fn, p, ints, work, iwork, err):
         reals[_ERROR] = error_norm(u, ints, work, err, ints[AT_NEW])
@@ -113,8 +107,9 @@ def accept(reals: Any, ints: Any, work: Any, iwork: Any) -> None:
     slope = own + HEAD + 2 * s * s + 2 * s + iwork[iown + DEGREE] * s
     last = slope + s * n
     inverse = 1.0 / reals[H]
+    here, increment = view(work, slope, n), view(work, last, n)
     for i in range(n):
-        work[slope + i] = inverse * work[last + i]
+        here[i] = inverse * increment[i]
     after_step(SLOW, ints, work, iwork)
 
 
@@ -126,14 +121,11 @@ def dense(ints: Any, u: Any, work: Any, iwork: Any) -> None:
     a = own + HEAD
     d = a + 2 * s * s + 2 * s
     z0 = d + degree * s + n
-    for i in range(n):
-        work[poly + i] = u[i]
+    copy(u, view(work, poly, n))
     for q in range(degree):
-        for i in range(n):
-            x = 0.0
-            for j in range(s):
-                x += work[d + q * s + j] * work[z0 + j * n + i]
-            work[poly + (q + 1) * n + i] = x
+        row = view(work, poly + (q + 1) * n, n)
+        fill(row, 0.0)
+        add_rows(work, d + q * s, s, work, z0, row)
     if ints[HAS_MASS] != 0 and iwork[iown + STEPS] == 0:
         # The slope of algebraic states at the start is not known: a parabola through three states instead.
         c = work[a + s * s + 1]

@@ -18,6 +18,7 @@ from numba import carray, cfunc
 from ..call import call_at
 from ..compiled import METHOD_SIGNATURE, inner, source_digest
 from ..linear.by_address import solve
+from ..vectors import add_rows, copy, fill, view
 from . import abi
 from .abi import (
     AT_ATOL,
@@ -36,10 +37,10 @@ from .abi import (
     T,
 )
 from .implicit_memory import EQUAL, ETA, FACTORED, HAVE_HISTORY, HEAD, LAST_H, NEXT_ORDER, ORDER, RATE
-from .ndf_coefficients import ALPHA, BASIS, ERROR_CONSTANT, GAMMA, MAX_ORDER, ROWS, SCRATCH
+from .ndf_coefficients import ALPHA, BASIS, ERROR_CONSTANT, GAMMA, MAX_ORDER, ONES, ROWS, SCRATCH
 from .newton import EPS, after_step, forget, once_more, prepare, set_weights, slope_from
 
-KAPPA = 0.02  # error of the iteration beside the tolerance
+KAPPA = 0.02  # error of the iteration beside that of the step, both in units of the tolerance
 SLOW = 0.1  # convergence rate from which a new Jacobian pays
 ITERATIONS = 4
 GROW = 10.0  # of the step size, at most
@@ -61,8 +62,11 @@ def _spread(order: int, factor_: float, work: Any, at: int) -> None:
 
 
 @inner("contract")
-def rescale(order: int, ratio: float, n: int, work: Any, at: int, d: int) -> None:
-    """Differences D (rows at work[d:]) for the spacing `ratio` times as large; `at`: 108 numbers of scratch."""
+def rescale(order: int, ratio: float, n: int, work: Any, at: int, d: int, free: int) -> None:
+    """Differences D (rows at work[d:]) for the spacing `ratio` times as large.
+
+    `at`: 108 numbers of scratch, `free`: as many vectors as the order.
+    """
     r, s, m = at, at + 36, at + 72
     _spread(order, ratio, work, r)
     _spread(order, 1.0, work, s)
@@ -73,58 +77,70 @@ def rescale(order: int, ratio: float, n: int, work: Any, at: int, d: int) -> Non
             for k in range(size):
                 total += work[r + i * 6 + k] * work[s + k * 6 + j]
             work[m + i * 6 + j] = total
-    for i in range(n):
-        for j in range(size):
-            work[r + j] = work[d + j * n + i]
-        for j in range(1, size):
-            total = 0.0
-            for k in range(1, size):
-                total += work[m + k * 6 + j] * work[r + k]
-            work[d + j * n + i] = total
+    for j in range(1, size):  # the columns of the product as rows, for sums of rows
+        for k in range(1, size):
+            work[s + (j - 1) * 6 + k - 1] = work[m + k * 6 + j]
+    for j in range(order):
+        row = view(work, free + j * n, n)
+        fill(row, 0.0)
+        add_rows(work, s + j * 6, order, work, d + n, row)
+    copy(view(work, free, order * n), view(work, d + n, order * n))
 
 
 @inner("contract", "reassoc")
 def _size(scale: float, a: int, b: int, sign: float, u: Any, ints: Any, work: Any) -> float:
     """Weighted norm of scale * (work[a:] + sign * work[b:])."""
-    n, rtol, atol, new = ints[N], ints[AT_RTOL], ints[AT_ATOL], ints[AT_NEW]
+    n = ints[N]
+    rtol, atol, new = view(work, ints[AT_RTOL], n), view(work, ints[AT_ATOL], n), view(work, ints[AT_NEW], n)
+    x, y = view(work, a, n), view(work, b, n)
     total = 0.0
     for i in range(n):
-        size = max(abs(u[i]), abs(work[new + i]))
-        x = (work[a + i] + sign * work[b + i]) / (work[atol + i] + work[rtol + i] * size)
-        total += x * x
+        e = (x[i] + sign * y[i]) / (atol[i] + rtol[i] * max(abs(u[i]), abs(new[i])))
+        total += e * e
     return float(scale * np.sqrt(total / n))
+
+
+@inner("contract", "reassoc")
+def _move(correction: float, step: Any, weights: Any, guess: Any, delta: Any, new: Any) -> float:
+    """delta += correction * step, new = guess + delta; the sum of squares of the weighted change."""
+    total = 0.0
+    for i in range(weights.size):
+        x = correction * step[i]
+        delta[i] += x
+        new[i] = guess[i] + delta[i]
+        x *= weights[i]
+        total += x * x
+    return float(total)
 
 
 @inner("contract")
 def _solve(order: int, fn: Any, t: float, h: float, p: Any, ints: Any, work: Any, iwork: Any) -> bool:
-    n, own, mass, new = ints[N], ints[AT_OWN], ints[AT_MASS], ints[AT_NEW]
-    d0 = own + HEAD + SCRATCH
-    delta = d0 + ROWS * n
-    psi, res, weights, guess = delta + n, delta + 2 * n, delta + 3 * n, delta + 4 * n
+    n, own, at_new = ints[N], ints[AT_OWN], ints[AT_NEW]
+    first = own + HEAD + SCRATCH + ROWS * n
+    delta, psi, weights = view(work, first, n), view(work, first + n, n), view(work, first + 3 * n, n)
+    res = first + 2 * n
+    right, guess, new = view(work, res, n), view(work, first + 4 * n, n), view(work, at_new, n)
+    mass = view(work, ints[AT_MASS], n if ints[HAS_MASS] != 0 else 0)
     c = h / ALPHA[order]
     correction = 2.0 / (1.0 + c / work[own + FACTORED])
+    kappa = KAPPA / ERROR_CONSTANT[order]
     eta = max(work[own + ETA], EPS) ** 0.8
     previous = 0.0
     work[own + RATE] = 0.0
-    for i in range(n):
-        work[delta + i] = 0.0
-        work[new + i] = work[guess + i]
+    fill(delta, 0.0)
+    copy(guess, new)
     for iteration in range(ITERATIONS):
-        call_at(fn[F], t + h, work, new, p, work, res)
+        call_at(fn[F], t + h, work, at_new, p, work, res)
         ints[COUNT_F] += 1
-        for i in range(n):
-            m = work[mass + i] if ints[HAS_MASS] != 0 else 1.0
-            work[res + i] = c * work[res + i] - m * (work[psi + i] + work[delta + i])
+        if mass.size > 0:
+            for i in range(n):
+                right[i] = c * right[i] - mass[i] * (psi[i] + delta[i])
+        else:
+            for i in range(n):
+                right[i] = c * right[i] - (psi[i] + delta[i])
         if not solve(fn, p, ints, work, iwork, res):
             return False
-        total = 0.0
-        for i in range(n):
-            x = correction * work[res + i]
-            work[delta + i] += x
-            work[new + i] = work[guess + i] + work[delta + i]
-            x *= work[weights + i]
-            total += x * x
-        size = np.sqrt(total / n)
+        size = np.sqrt(_move(correction, right, weights, guess, delta, new) / n)
         if not np.isfinite(size):
             return False
         if iteration > 0:
@@ -134,9 +150,9 @@ def _solve(order: int, fn: Any, t: float, h: float, p: Any, ints: Any, work: Any
             work[own + RATE] = rate
             eta = rate / (1.0 - rate)
             left = ITERATIONS - 1 - iteration
-            if eta * size > KAPPA and eta * size * rate ** (left - 1) > KAPPA:
+            if eta * size > kappa and eta * size * rate ** (left - 1) > kappa:
                 return False
-        if eta * size <= KAPPA:
+        if eta * size <= kappa:
             work[own + ETA] = eta
             return True
         previous = size
@@ -156,8 +172,7 @@ def attempt(fn: Any, reals: Any, ints: Any, u: Any, p: Any, work: Any, iwork: An
         iwork[iown + HAVE_HISTORY] = 1
         iwork[iown + ORDER] = 1
         iwork[iown + EQUAL] = 0
-        for i in range(ROWS * n):
-            work[d0 + i] = 0.0
+        fill(view(work, d0, ROWS * n), 0.0)
         call_at(fn[F], t, u, 0, p, work, d0 + n)
         ints[COUNT_F] += 1
         slope_from(ints, work, d0 + n)
@@ -167,17 +182,16 @@ def attempt(fn: Any, reals: Any, ints: Any, u: Any, p: Any, work: Any, iwork: An
         work[own + LAST_H] = h
     order = iwork[iown + ORDER]
     if h != work[own + LAST_H]:
-        rescale(order, h / work[own + LAST_H], n, work, own + HEAD, d0)
+        rescale(order, h / work[own + LAST_H], n, work, own + HEAD, d0, delta)
         work[own + LAST_H] = h
         iwork[iown + EQUAL] = 0
+    predicted, known = view(work, guess, n), view(work, psi, n)
+    copy(view(work, d0, n), predicted)
+    add_rows(ONES, 1, order, work, d0 + n, predicted)
+    fill(known, 0.0)
+    add_rows(GAMMA, 1, order, work, d0 + n, known)
     for i in range(n):
-        x = work[d0 + i]
-        y = 0.0
-        for k in range(1, order + 1):
-            x += work[d0 + k * n + i]
-            y += GAMMA[k] * work[d0 + k * n + i]
-        work[guess + i] = x
-        work[psi + i] = y / ALPHA[order]
+        known[i] /= ALPHA[order]
     set_weights(work, guess, ints, work, weights)
     c = h / ALPHA[order]
     while True:
@@ -231,13 +245,14 @@ def accept(reals: Any, ints: Any, work: Any, iwork: Any) -> None:
     d0 = own + HEAD + SCRATCH
     delta = d0 + ROWS * n
     order = iwork[iown + ORDER]
+    step, above, last = view(work, delta, n), view(work, d0 + (order + 2) * n, n), view(work, d0 + (order + 1) * n, n)
     for i in range(n):
-        x = work[delta + i]
-        work[d0 + (order + 2) * n + i] = x - work[d0 + (order + 1) * n + i]
-        work[d0 + (order + 1) * n + i] = x
-        for k in range(order, -1, -1):
-            x += work[d0 + k * n + i]
-            work[d0 + k * n + i] = x
+        above[i] = step[i] - last[i]
+        last[i] = step[i]
+    for k in range(order, -1, -1):
+        row, above = view(work, d0 + k * n, n), view(work, d0 + (k + 1) * n, n)
+        for i in range(n):
+            row[i] += above[i]
     iwork[iown + ORDER] = iwork[iown + NEXT_ORDER]
     iwork[iown + EQUAL] += 1
     if reals[_FACTOR] != 1.0 or iwork[iown + NEXT_ORDER] != order:

@@ -21,6 +21,7 @@ VECTORS = 5  # of n doubles, besides the differences
 _MODIFIED = np.array((0.0, -0.1850, -1.0 / 9.0, -0.0823, -0.0415, 0.0))
 GAMMA = np.concatenate(([0.0], np.cumsum(1.0 / np.arange(1, MAX_ORDER + 1))))
 ALPHA = (1.0 - _MODIFIED) * GAMMA
+ONES = np.ones(MAX_ORDER + 1)
 ERROR_CONSTANT = np.concatenate((_MODIFIED * GAMMA + 1.0 / np.arange(1, MAX_ORDER + 2), [1.0 / (MAX_ORDER + 2)]))
 
 

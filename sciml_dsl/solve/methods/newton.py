@@ -17,6 +17,7 @@ import numpy as np
 from ..call import call_at
 from ..compiled import inner
 from ..linear.by_address import evaluate_jacobian, factor, solve
+from ..vectors import residual, view
 from .abi import AT_ATOL, AT_IOWN, AT_MASS, AT_OWN, AT_RTOL, COUNT_F, COUNT_NEWTON_FAIL, HAS_MASS, N
 from .implicit_memory import AGE, ETA, FACTORED, FRESH, HAVE_JACOBIAN, HEAD, RATE, STAGES, STEPS, WANT_JACOBIAN
 
@@ -41,18 +42,22 @@ def forget(ints: Any, work: Any, iwork: Any) -> None:
 @inner("contract")
 def set_weights(x: Any, at_x: int, ints: Any, work: Any, at: int) -> None:
     """1 / (atol + rtol |x|) to work[at:]."""
-    rtol, atol = ints[AT_RTOL], ints[AT_ATOL]
-    for i in range(ints[N]):
-        work[at + i] = 1.0 / (work[atol + i] + work[rtol + i] * abs(x[at_x + i]))
+    n = ints[N]
+    rtol, atol = view(work, ints[AT_RTOL], n), view(work, ints[AT_ATOL], n)
+    state, weights = view(x, at_x, n), view(work, at, n)
+    for i in range(n):
+        weights[i] = 1.0 / (atol[i] + rtol[i] * abs(state[i]))
 
 
 @inner("contract", "reassoc")
 def error_norm(u: Any, ints: Any, work: Any, at: int, new: int) -> float:
     """Root mean square of work[at:] over the tolerance at the larger of old and new state."""
-    n, rtol, atol = ints[N], ints[AT_RTOL], ints[AT_ATOL]
+    n = ints[N]
+    rtol, atol = view(work, ints[AT_RTOL], n), view(work, ints[AT_ATOL], n)
+    e, after = view(work, at, n), view(work, new, n)
     total = 0.0
     for i in range(n):
-        x = work[at + i] / (work[atol + i] + work[rtol + i] * max(abs(u[i]), abs(work[new + i])))
+        x = e[i] / (atol[i] + rtol[i] * max(abs(u[i]), abs(after[i])))
         total += x * x
     return float(np.sqrt(total / n))
 
@@ -122,6 +127,19 @@ def after_step(slow: float, ints: Any, work: Any, iwork: Any) -> None:
         iwork[iown + WANT_JACOBIAN] = 1
 
 
+@inner("contract", "reassoc")
+def _move(correction: float, step: Any, gamma: float, base: Any, weights: Any, z: Any, arg: Any) -> float:
+    """z += correction * step, arg = base + gamma z; the sum of squares of the weighted change of arg."""
+    total = 0.0
+    for i in range(weights.size):
+        change = correction * step[i]
+        z[i] += change
+        arg[i] = base[i] + gamma * z[i]
+        change *= gamma * weights[i]
+        total += change * change
+    return float(total)
+
+
 @inner("contract")
 def newton(
     f: int, fn: Any, t: float, h: float, gamma: float, base: int, z: int, arg: int, res: int, weights: int,
@@ -132,29 +150,22 @@ def newton(
     `kappa`: how small the error of the iteration must be beside the tolerance.  False where it does not
     converge, or not fast enough to be worth it.
     """
-    n, own, mass = ints[N], ints[AT_OWN], ints[AT_MASS]
+    n, own = ints[N], ints[AT_OWN]
     correction = 2.0 / (1.0 + h * gamma / work[own + FACTORED])
-    has_mass = ints[HAS_MASS] != 0
+    mass = view(work, ints[AT_MASS], n if ints[HAS_MASS] != 0 else 0)
     eta = max(work[own + ETA], EPS) ** 0.8
     previous = 0.0
+    known, increment, argument = view(work, base, n), view(work, z, n), view(work, arg, n)
+    right, scale = view(work, res, n), view(work, weights, n)
     for i in range(n):
-        work[arg + i] = work[base + i] + gamma * work[z + i]
+        argument[i] = known[i] + gamma * increment[i]
     for iteration in range(ITERATIONS_OF_STAGE):
         call_at(f, t, work, arg, p, work, res)
         ints[COUNT_F] += 1
-        for i in range(n):
-            m = work[mass + i] if has_mass else 1.0
-            work[res + i] = h * work[res + i] - m * work[z + i]
+        residual(h, right, mass, 1.0, increment, right)
         if not solve(fn, p, ints, work, iwork, res):
             return False
-        total = 0.0
-        for i in range(n):
-            step = correction * work[res + i]
-            work[z + i] += step
-            work[arg + i] = work[base + i] + gamma * work[z + i]
-            step *= gamma * work[weights + i]
-            total += step * step
-        size = np.sqrt(total / n)
+        size = np.sqrt(_move(correction, right, gamma, known, scale, increment, argument) / n)
         if not np.isfinite(size):
             return False
         if iteration > 0:

@@ -21,6 +21,7 @@ from numba import carray, cfunc
 from ..call import call_at
 from ..compiled import METHOD_SIGNATURE, inner, source_digest
 from ..linear.by_address import evaluate_jacobian, factor, factor_complex, solve, solve_complex
+from ..vectors import add_rows, copy, fill, residual, size_of, size_of_complex, view
 from . import abi
 from .abi import AT_IOWN, AT_MASS, AT_NEW, AT_OWN, AT_POLY, AT_RTOL, COUNT_F, FIRST, HAS_MASS, REJECTED, F, H, N, T
 from .implicit_memory import (
@@ -65,8 +66,30 @@ def _table(s: int, own: int) -> int:
 def _vectors(ints: Any, iwork: Any) -> Any:
     """Where z, w, f, the last polynomial and single vectors begin."""
     n, most = ints[N], iwork[ints[AT_IOWN] + MOST]
-    z = ints[AT_OWN] + HEAD + N_COEFFICIENTS
+    z = ints[AT_OWN] + HEAD + N_COEFFICIENTS + most * most  # behind scratch for a matrix
     return z, z + most * n, z + 2 * most * n, z + 4 * most * n, z + 5 * most * n
+
+
+@inner("contract")
+def _change(s: int, n: int, matrix: int, at: int, out: int, work: Any) -> None:
+    """Rows at work[out:]: the (s, s) matrix at work[matrix:] times the rows at work[at:]."""
+    for k in range(s):
+        row = view(work, out + k * n, n)
+        fill(row, 0.0)
+        add_rows(work, matrix + k * s, s, work, at, row)
+
+
+@inner("contract")
+def _complex_side(h: float, x: Any, y: Any, re: float, im: float, w1: Any, w2: Any, mass: Any, out: Any) -> None:
+    """Right-hand side of a complex system: h (x + iy) - M (re + i im) (w1 + i w2), real and imaginary parts in turn."""
+    if mass.size > 0:
+        for i in range(x.size):
+            out[2 * i] = h * x[i] - mass[i] * (re * w1[i] - im * w2[i])
+            out[2 * i + 1] = h * y[i] - mass[i] * (im * w1[i] + re * w2[i])
+    else:
+        for i in range(x.size):
+            out[2 * i] = h * x[i] - (re * w1[i] - im * w2[i])
+            out[2 * i + 1] = h * y[i] - (im * w1[i] + re * w2[i])
 
 
 @inner("contract")
@@ -74,12 +97,13 @@ def _iterate(fn: Any, t: float, h: float, u: Any, p: Any, ints: Any, work: Any, 
     """The simplified Newton iteration from z and w as they stand; False where it does not converge."""
     n, own, s = ints[N], ints[AT_OWN], iwork[ints[AT_IOWN] + STAGES]
     z, w, f, _, arg = _vectors(ints, iwork)
-    weights = arg + 2 * n
-    mass, has_mass = ints[AT_MASS], ints[HAS_MASS] != 0
+    weights = view(work, arg + 2 * n, n)
+    mass = view(work, ints[AT_MASS], n if ints[HAS_MASS] != 0 else 0)
     c = _table(s, own)
     lam, tm = c + s, c + 3 * s
     ti = tm + s * s
-    pair = f + s * n  # right-hand sides of the complex systems, s - 1 vectors
+    pair = f + s * n  # right-hand sides of the complex systems, s - 1 vectors, and one that is free
+    real, x, y = view(work, arg, n), view(work, arg + n, n), view(work, f + (2 * s - 1) * n, n)
     most = 7 + (s - 3) * 2
     eta = max(work[own + ETA], EPS) ** 0.8
     previous, before = 0.0, 0.0
@@ -87,51 +111,40 @@ def _iterate(fn: Any, t: float, h: float, u: Any, p: Any, ints: Any, work: Any, 
     for iteration in range(most):
         work[own + ITERATIONS] = iteration + 1.0
         for k in range(s):
+            increment = view(work, z + k * n, n)
             for i in range(n):
-                work[arg + i] = u[i] + work[z + k * n + i]
+                real[i] = u[i] + increment[i]
             call_at(fn[F], t + work[c + k] * h, work, arg, p, work, f + k * n)
         ints[COUNT_F] += s
-        for i in range(n):
-            m = work[mass + i] if has_mass else 1.0
-            total = 0.0
-            for j in range(s):
-                total += work[ti + j] * work[f + j * n + i]
-            work[arg + i] = h * total - m * work[lam] * work[w + i]
-            for q in range(1, s, 2):
-                x = 0.0
-                y = 0.0
-                for j in range(s):
-                    x += work[ti + q * s + j] * work[f + j * n + i]
-                    y += work[ti + (q + 1) * s + j] * work[f + j * n + i]
-                v1, v2 = work[w + q * n + i], work[w + (q + 1) * n + i]
-                place = pair + (q - 1) * n + 2 * i
-                work[place] = h * x - m * (work[lam + q] * v1 - work[lam + q + 1] * v2)
-                work[place + 1] = h * y - m * (work[lam + q + 1] * v1 + work[lam + q] * v2)
+        fill(real, 0.0)
+        add_rows(work, ti, s, work, f, real)
+        residual(h, real, mass, work[lam], view(work, w, n), real)
+        for q in range(1, s, 2):
+            fill(x, 0.0)
+            add_rows(work, ti + q * s, s, work, f, x)
+            fill(y, 0.0)
+            add_rows(work, ti + (q + 1) * s, s, work, f, y)
+            w1, w2 = view(work, w + q * n, n), view(work, w + (q + 1) * n, n)
+            out = view(work, pair + (q - 1) * n, 2 * n)
+            _complex_side(h, x, y, work[lam + q], work[lam + q + 1], w1, w2, mass, out)
         if not solve(fn, p, ints, work, iwork, arg):
             return False
-        total = 0.0
+        total = size_of(real, weights)
+        first = view(work, w, n)
         for i in range(n):
-            x = work[arg + i]
-            work[w + i] += x
-            x *= work[weights + i]
-            total += x * x
+            first[i] += real[i]
         for q in range(1, s, 2):
             start = pair + (q - 1) * n
             if not solve_complex(fn, p, ints, work, iwork, start, (q - 1) // 2):
                 return False
+            out = view(work, start, 2 * n)
+            total += size_of_complex(out, weights)
+            w1, w2 = view(work, w + q * n, n), view(work, w + (q + 1) * n, n)
             for i in range(n):
-                x, y = work[start + 2 * i], work[start + 2 * i + 1]
-                work[w + q * n + i] += x
-                work[w + (q + 1) * n + i] += y
-                scale = work[weights + i]
-                total += (x * x + y * y) * scale * scale
+                w1[i] += out[2 * i]
+                w2[i] += out[2 * i + 1]
         size = np.sqrt(total / (n * s))
-        for i in range(n):
-            for k in range(s):
-                x = 0.0
-                for j in range(s):
-                    x += work[tm + k * s + j] * work[w + j * n + i]
-                work[z + k * n + i] = x
+        _change(s, n, tm, w, z, work)
         if not np.isfinite(size):
             return False
         if iteration > 0:
@@ -179,24 +192,24 @@ def _guess(h: float, ints: Any, work: Any, iwork: Any) -> None:
     n, own, iown = ints[N], ints[AT_OWN], ints[AT_IOWN]
     s, degree = iwork[iown + STAGES], iwork[iown + ORDER]
     z, w, _, old, _ = _vectors(ints, iwork)
+    if degree == 0:
+        fill(view(work, z, s * n), 0.0)
+        fill(view(work, w, s * n), 0.0)
+        return
     c = _table(s, own)
     ti = c + 3 * s + s * s
-    ratio = h / work[own + LAST_H] if degree > 0 else 0.0
-    for i in range(n):
-        end = 0.0
+    ratio = h / work[own + LAST_H]
+    powers = own + HEAD + N_COEFFICIENTS  # row k: theta_k^(q + 1) - 1
+    for k in range(s):
+        theta = 1.0 + work[c + k] * ratio
+        x = 1.0
         for q in range(degree):
-            end += work[old + q * n + i]
-        for k in range(s):
-            theta = 1.0 + work[c + k] * ratio
-            x = 0.0
-            for q in range(degree - 1, -1, -1):
-                x = theta * (work[old + q * n + i] + x)
-            work[z + k * n + i] = x - end
-        for k in range(s):
-            x = 0.0
-            for j in range(s):
-                x += work[ti + k * s + j] * work[z + j * n + i]
-            work[w + k * n + i] = x
+            x *= theta
+            work[powers + k * degree + q] = x - 1.0
+        row = view(work, z + k * n, n)
+        fill(row, 0.0)
+        add_rows(work, powers + k * degree, degree, work, old, row)
+    _change(s, n, ti, z, w, work)
 
 
 @inner("contract")
@@ -206,15 +219,15 @@ def _error(fn: Any, t: float, h: float, u: Any, p: Any, ints: Any, work: Any, iw
     z, _, f, _, arg = _vectors(ints, iwork)
     slope, new, err = arg + 3 * n, ints[AT_NEW], arg + n
     e = _table(s, own) + 2 * s
+    increment, after = view(work, z + (s - 1) * n, n), view(work, new, n)
     for i in range(n):
-        work[new + i] = u[i] + work[z + (s - 1) * n + i]
-        x = 0.0
-        for k in range(s):
-            x += work[e + k] * work[z + k * n + i]
-        work[arg + i] = x
+        after[i] = u[i] + increment[i]
+    real, filtered, here = view(work, arg, n), view(work, err, n), view(work, slope, n)
+    fill(real, 0.0)
+    add_rows(work, e, s, work, z, real)
     times_mass(ints, work, arg)
     for i in range(n):
-        work[err + i] = work[arg + i] + h * work[slope + i]
+        filtered[i] = real[i] + h * here[i]
     if not solve(fn, p, ints, work, iwork, err):
         return float(np.nan)
     error = error_norm(u, ints, work, err, new)
@@ -309,12 +322,7 @@ def accept(fn: Any, reals: Any, ints: Any, u: Any, p: Any, work: Any, iwork: Any
     s = iwork[iown + STAGES]
     z, _, _, old, arg = _vectors(ints, iwork)
     powers = _table(s, own) + 3 * s + 2 * s * s
-    for i in range(n):
-        for q in range(s):
-            x = 0.0
-            for k in range(s):
-                x += work[powers + q * s + k] * work[z + k * n + i]
-            work[old + q * n + i] = x
+    _change(s, n, powers, z, old, work)
     iwork[iown + ORDER] = s
     call_at(fn[F], reals[T], u, 0, p, work, arg + 3 * n)
     ints[COUNT_F] += 1
@@ -341,15 +349,10 @@ def dense(ints: Any, u: Any, work: Any, iwork: Any) -> None:
     n, at, s = ints[N], ints[AT_POLY], iwork[ints[AT_IOWN] + STAGES]
     z = _vectors(ints, iwork)[0]
     powers = _table(s, ints[AT_OWN]) + 3 * s + 2 * s * s
-    for i in range(n):
-        work[at + i] = u[i]
-    for q in range(iwork[ints[AT_IOWN] + MOST]):
-        for i in range(n):
-            x = 0.0
-            if q < s:
-                for k in range(s):
-                    x += work[powers + q * s + k] * work[z + k * n + i]
-            work[at + (q + 1) * n + i] = x
+    copy(u, view(work, at, n))
+    _change(s, n, powers, z, at + n, work)
+    for q in range(s, iwork[ints[AT_IOWN] + MOST]):
+        fill(view(work, at + (q + 1) * n, n), 0.0)
 
 
 def _build(version: int) -> Any:

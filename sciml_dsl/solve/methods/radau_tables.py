@@ -166,7 +166,7 @@ N_COEFFICIENTS = AT_7 + TABLES[7].numbers.size
 
 def doubles(n: int, most: int) -> int:
     """A method's own doubles for n states and at most `most` stages."""
-    return HEAD + N_COEFFICIENTS + (5 * most + 4) * n
+    return HEAD + N_COEFFICIENTS + most * most + (5 * most + 4) * n
 
 
 def integers(n: int) -> int:

@@ -16,24 +16,12 @@ from numba import carray, cfunc
 from ..call import call_along_at, call_at
 from ..compiled import METHOD_SIGNATURE, inner, source_digest
 from ..linear.by_address import evaluate_jacobian, factor, solve
+from ..vectors import add_rows, copy, fill, residual, view
 from . import abi
 from .rosenbrock_tableau import DEGREE, FSAL, HAVE_JACOBIAN, READY, STAGES
 
 _T, _H, _ERROR, _FACTOR = abi.T, abi.H, abi.ERROR, abi.FACTOR
 _ANY = (1 << 40,)  # arrays from pointers: their length is known elsewhere
-
-
-@inner("contract")
-def _combine(work: Any, n: int, row: int, width: int, k: int, out: int) -> None:
-    """`work[out:]` += sum_j work[row + j] * stage j, two stages at a time, zeros of the tableau skipped."""
-    j = 0
-    while j < width:
-        first, second = work[row + j], work[row + j + 1] if j + 1 < width else 0.0
-        a, b = k + j * n, k + min(j + 1, width - 1) * n
-        if first != 0.0 or second != 0.0:
-            for i in range(n):
-                work[out + i] += first * work[a + i] + second * work[b + i]
-        j += 2
 
 
 @inner("contract")
@@ -45,30 +33,24 @@ def _stages(fn: Any, t: float, h: float, u: Any, p: Any, ints: Any, work: Any, i
     c = g + n + 1
     d, a, coupling = c + s, c + 4 * s, c + 4 * s + s * s
     inverse = 1.0 / h
-    mass = ints[abi.AT_MASS] if ints[abi.HAS_MASS] != 0 else -1
+    mass = view(work, ints[abi.AT_MASS], n if ints[abi.HAS_MASS] != 0 else 0)
+    argument, slopes, in_time = view(work, g, n), view(work, after, n), view(work, ft, n)
     for stage in range(s):
         at = k + stage * n
+        right = view(work, at, n)
         if stage == 0:
-            for i in range(n):
-                work[at + i] = work[slope_at + i]
+            copy(view(work, slope_at, n), right)
         else:
-            for i in range(n):
-                work[g + i] = u[i]
-            _combine(work, n, a + stage * s, stage, k, g)
-            for i in range(n):
-                work[at + i] = 0.0
-            _combine(work, n, coupling + stage * s, stage, k, at)
+            copy(u, argument)
+            add_rows(work, a + stage * s, stage, work, k, argument)
+            fill(right, 0.0)
+            add_rows(work, coupling + stage * s, stage, work, k, right)
             call_at(fn[abi.F], t + work[c + stage] * h, work, g, p, work, after)
-            if mass >= 0:
-                for i in range(n):
-                    work[at + i] = work[after + i] + work[mass + i] * work[at + i] * inverse
-            else:
-                for i in range(n):
-                    work[at + i] = work[after + i] + work[at + i] * inverse
+            residual(1.0, slopes, mass, -inverse, right, right)
         slope = h * work[d + stage]
         if fn[abi.DFDT] != 0 and slope != 0.0:
             for i in range(n):
-                work[at + i] += slope * work[ft + i]
+                right[i] += slope * in_time[i]
         if not solve(fn, p, ints, work, iwork, at):
             return False
     ints[abi.COUNT_F] += s - 1
@@ -78,10 +60,11 @@ def _stages(fn: Any, t: float, h: float, u: Any, p: Any, ints: Any, work: Any, i
 @inner("contract", "reassoc")
 def _error(work: Any, u: Any, n: int, error: int, ints: Any) -> float:
     """Root mean square of the local error over its tolerance."""
-    new, rtol, atol = ints[abi.AT_NEW], ints[abi.AT_RTOL], ints[abi.AT_ATOL]
+    new, local = view(work, ints[abi.AT_NEW], n), view(work, error, n)
+    rtol, atol = view(work, ints[abi.AT_RTOL], n), view(work, ints[abi.AT_ATOL], n)
     total = 0.0
     for i in range(n):
-        e = work[error + i] / (work[atol + i] + work[rtol + i] * max(abs(u[i]), abs(work[new + i])))
+        e = local[i] / (atol[i] + rtol[i] * max(abs(u[i]), abs(new[i])))
         total += e * e
     return float(np.sqrt(total / n))
 
@@ -134,11 +117,11 @@ def _attempt(fn: Any, t: float, h: float, u: Any, p: Any, ints: Any, work: Any, 
     if not _stages(fn, t, h, u, p, ints, work, iwork, own, iown):
         return float(np.nan)
     new = ints[abi.AT_NEW]
-    for i in range(n):
-        work[new + i] = u[i]
-        work[g + i] = 0.0
-    _combine(work, n, b, s, k, new)
-    _combine(work, n, e, s, k, g)
+    made, local = view(work, new, n), view(work, g, n)
+    copy(u, made)
+    fill(local, 0.0)
+    add_rows(work, b, s, work, k, made)
+    add_rows(work, e, s, work, k, local)
     error = _error(work, u, n, g, ints)
     if error <= 1.0:
         if iwork[iown + FSAL] == 0:
@@ -157,17 +140,16 @@ def _interpolant(u: Any, ints: Any, work: Any, iwork: Any) -> None:
     k = own + 2 + 5 * n
     rows = k + (s + 2) * n + 1 + 4 * s + 2 * s * s
     poly = ints[abi.AT_POLY]
-    for i in range(n):
-        work[poly + i] = u[i]
+    copy(u, view(work, poly, n))
     for q in range(degree):
         at = poly + (q + 1) * n
-        for i in range(n):
-            work[at + i] = 0.0
+        fill(view(work, at, n), 0.0)
         for j in range(s):
             weight = work[rows + j * degree + q]
             if weight != 0.0:
+                row, stage = view(work, at, n), view(work, k + j * n, n)
                 for i in range(n):
-                    work[at + i] += weight * work[k + j * n + i]
+                    row[i] += weight * stage[i]
 
 
 def _build(version: int) -> Any:
