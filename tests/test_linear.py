@@ -177,6 +177,32 @@ def test_random_systems_are_solved_as_numpy_solves_them(n, density, seed, kind, 
     )
 
 
+@settings(max_examples=40, deadline=None)
+@given(
+    n=st.integers(1, 40), lower=st.integers(0, 2), upper=st.integers(0, 2), seed=st.integers(0, 2**31),
+    alpha=st.floats(1e-3, 1e4), shuffled=st.booleans(),
+)  # fmt: skip
+def test_narrow_bands_with_and_without_row_exchanges(n, lower, upper, seed, alpha, shuffled):
+    """Entries of any size: diagonal pivots serve for some of these matrices and not for others."""
+    rng = np.random.default_rng(seed)
+    dense = np.triu(np.tril(rng.normal(size=(n, n)) * 10.0 ** rng.uniform(-2, 2, (n, n)), upper), -lower)
+    if shuffled:
+        order = rng.permutation(n)
+        dense = dense[np.ix_(order, order)]
+    matrix = sparse.csr_matrix(dense)
+    room = Room(planned(matrix, "banded", n_complex=2), matrix)
+    b = rng.normal(size=n)
+    for shift in (alpha, alpha * (1 + 2j)):
+        w = room.w(shift, 0.7)
+        if np.linalg.cond(w) > 1e12:
+            continue
+        complex_ = isinstance(shift, complex)
+        right = b + 1j * b[::-1] if complex_ else b
+        x = room.solve_complex(shift, 0.7, right) if complex_ else room.solve(shift, 0.7, right)
+        assert x is not None
+        assert_solves(w, x, right)
+
+
 @pytest.mark.parametrize("kind", ["dense", "banded", "sparse"])
 def test_a_singular_matrix_is_reported(kind):
     matrix = sparse.csr_matrix(np.array([[1.0, 2.0, 0.0], [2.0, 4.0, 0.0], [0.0, 1.0, 1.0]]))

@@ -20,7 +20,7 @@ from ..graph.system import EventNodes, System
 from ..solve.lane_slots import LaneStep
 from ..solve.methods.rosenbrock_tableau import Tableau as RosenbrockTableau
 from ..solve.problem import EventInfo, NativeFunctions
-from . import fused, fused_rosenbrock, lanes, taylor_method
+from . import fused, fused_rosenbrock, lanes, taylor_method, written_factors
 from .jit import MachineCode
 from .llvm import Module
 
@@ -105,6 +105,7 @@ def compile_system(
         own_step=lambda tableau, largest=0: _own_step(system, tableau, largest),
         lanes=lambda tableau: _lanes(system, tableau),
         own_taylor=lambda order, largest=None: own_taylor(system, order, largest),
+        written_factors=lambda complex_too: () if stiff else _written_factors(system, complex_too),
         **extra,  # type: ignore[arg-type]
     )
     memory[key] = result
@@ -205,6 +206,21 @@ def _lanes(system: System, tableau: Tableau) -> LaneStep | None:
         memory.setdefault(key, lanes.lane_step(system, tableau) if lanes.fits(system, tableau) else None)
     found: LaneStep | None = memory[key]
     return found
+
+
+def _written_factors(system: System, complex_too: bool) -> tuple[int, ...]:
+    """Addresses of the functions of `written_factors`; () where that does not pay."""
+    memory, key = system._memory, f"factors {complex_too}"
+    found = memory.get(key)
+    if found is None:
+        pattern = written_factors.written(system)
+        if pattern is None:
+            return ()
+        code = MachineCode(written_factors.text(pattern, complex_too))
+        names = ("written_factor", "written_solve", "written_factor_complex", "written_solve_complex")
+        addresses = tuple(code.address(name) for name in names[: 4 if complex_too else 2])
+        found = memory.setdefault(key, (code, addresses))
+    return found[1]  # type: ignore[index, no-any-return]
 
 
 def _own_rosenbrock_step(system: System, tableau: RosenbrockTableau, largest: int) -> tuple[int, int]:

@@ -122,13 +122,14 @@ def own_step(method: Method, functions: NativeFunctions, requested: str, columns
 
 
 def linear_algebra(
-    method: Method, functions: NativeFunctions, requested: str, columns: bool, own: bool
+    method: Method, functions: NativeFunctions, requested: str, columns: bool, own: bool, written: bool
 ) -> tuple[Method, NativeFunctions, Plan | None]:
     """A method, the functions and the plan with which it solves linear systems.
 
     Rodas5P is the one the loop contains (no plan) where dense matrices of moderate size are
     best and where sensitivities ride along, and called by address elsewhere; `own`: the model
-    has its own step of the method, and the plan is for where that does not serve.
+    has its own step of the method, and the plan is for where that does not serve; `written`: its factorisation
+    may be compiled.
     """
     if not method.needs_jacobian:
         return method, functions, None
@@ -144,7 +145,11 @@ def linear_algebra(
             functions = functions.extend("stiff")  # the Jacobian is now that of the stiff terms
     if functions.extend is not None and functions.jac_indptr is None and functions.n > SMALL:
         functions = functions.extend("sparse")  # of loops the pattern comes with this part, and the plan needs it
-    plan = plan_for(functions, requested=requested, n_complex=method.n_complex)
+    factors: tuple[int, ...] = ()
+    written = written and not own and not functions.mass and requested in ("auto", "dense")
+    if written and functions.written_factors is not None:
+        factors = functions.written_factors(method.n_complex > 0)
+    plan = plan_for(functions, requested=requested, n_complex=method.n_complex, written=factors)
     if inside and not own and plan.name == "dense" and functions.n < LARGE_DENSE:
         return method, functions, None
     if functions.extend is not None and not functions.jac_values and (plan.name != "dense" or not functions.jac):
@@ -247,10 +252,10 @@ def choose(
     plans: list[Plan | None] = [None, None]
     largest = HOT if hot else COLD
     steps = [own_step(first, functions, linear, columns, largest), (0, 0)]
-    first, functions, plans[0] = linear_algebra(first, functions, linear, columns, steps[0][0] != 0)
+    first, functions, plans[0] = linear_algebra(first, functions, linear, columns, steps[0][0] != 0, True)
     if partner is not None:
         steps[1] = own_step(partner, functions, linear, columns, largest if hot else 0)
-        partner, functions, plans[1] = linear_algebra(partner, functions, linear, columns, steps[1][0] != 0)
+        partner, functions, plans[1] = linear_algebra(partner, functions, linear, columns, steps[1][0] != 0, hot)
     if linear != "auto" and not any(m is not None and m.needs_jacobian for m in (first, partner)):
         raise InputError(f'linear_solver="{linear}" is for implicit methods; "{first.name}" solves no linear systems')
     numbers = [_NUMBERS[first.name] if first.load is None else BY_ADDRESS, -1]

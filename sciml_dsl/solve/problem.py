@@ -93,6 +93,9 @@ class NativeFunctions:
     own_taylor: Callable[..., int] | None = field(default=None, repr=False, compare=False)
     """`own_taylor(order, operations=None)` compiles the model's Taylor series method of that order, gives its address.
     Without power series, or with more operations: 0 where their number is given, else an `UnsupportedError`."""
+    written_factors: Callable[[bool], tuple[int, ...]] | None = field(default=None, repr=False, compare=False)
+    """`written_factors(complex_too)` compiles the model's own LU of alpha - beta J: addresses for
+    `solve.linear.layout`; () where that does not pay."""
     keepalive: object = field(default=None, repr=False, compare=False)
     states: tuple[str, ...] = field(default=(), compare=False)
 

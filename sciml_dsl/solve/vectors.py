@@ -2,7 +2,7 @@
 
 `view` makes an array of a part of another one without checks; an index into such an array runs
 from 0, so nothing is left of Python's negative indices, which keep LLVM from seeing contiguous
-memory.  Sums of products of rows go four rows at a time, because a loop with more
+memory.  Sums of products of rows go a few rows at a time, because a loop with more
 pointers is not vectorised.
 """
 
@@ -16,6 +16,9 @@ from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
 from .compiled import inner
+
+FEW = 6
+"""Length up to which a plain sum is faster than loops over rows."""
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -53,29 +56,86 @@ def copy(x: Any, out: Any) -> None:
 
 
 @inner("contract")
+def _sum(c: Any, at: int, count: int, work: Any, first: int, n: int) -> float:
+    weights, rows = view(c, at, count), view(work, first, count * n)
+    total = 0.0
+    for j in range(count):
+        total += weights[j] * rows[j * n]
+    return total
+
+
+@inner("contract")
+def _set(c: Any, at: int, count: int, work: Any, first: int, out: Any) -> int:
+    """The first rows of `set_rows`; how many they were."""
+    n = out.size
+    x0, x1 = view(work, first, n), view(work, first + n, n)
+    if count >= 4:
+        x2, x3 = view(work, first + 2 * n, n), view(work, first + 3 * n, n)
+        c0, c1, c2, c3 = c[at], c[at + 1], c[at + 2], c[at + 3]
+        for i in range(n):
+            out[i] = (c0 * x0[i] + c1 * x1[i]) + (c2 * x2[i] + c3 * x3[i])
+        return 4
+    if count == 3:
+        x2 = view(work, first + 2 * n, n)
+        c0, c1, c2 = c[at], c[at + 1], c[at + 2]
+        for i in range(n):
+            out[i] = (c0 * x0[i] + c1 * x1[i]) + c2 * x2[i]
+        return 3
+    if count == 2:
+        c0, c1 = c[at], c[at + 1]
+        for i in range(n):
+            out[i] = c0 * x0[i] + c1 * x1[i]
+        return 2
+    if count == 1:
+        c0 = c[at]
+        for i in range(n):
+            out[i] = c0 * x0[i]
+        return 1
+    fill(out, 0.0)
+    return 0
+
+
+@inner("contract")
 def add_rows(c: Any, at: int, count: int, work: Any, first: int, out: Any) -> None:
     """out += sum over j < count of c[at + j] times row j of the matrix that begins at work[first:]; its rows are as
     long as `out`."""
     n = out.size
+    if n <= FEW:
+        for i in range(n):
+            out[i] += _sum(c, at, count, work, first + i, n)
+        return
     j = 0
-    while j + 4 <= count:
-        x0, x1 = view(work, first + j * n, n), view(work, first + (j + 1) * n, n)
-        x2, x3 = view(work, first + (j + 2) * n, n), view(work, first + (j + 3) * n, n)
-        c0, c1, c2, c3 = c[at + j], c[at + j + 1], c[at + j + 2], c[at + j + 3]
-        for i in range(n):
-            out[i] += (c0 * x0[i] + c1 * x1[i]) + (c2 * x2[i] + c3 * x3[i])
-        j += 4
-    if j + 2 <= count:
-        x0, x1 = view(work, first + j * n, n), view(work, first + (j + 1) * n, n)
-        c0, c1 = c[at + j], c[at + j + 1]
-        for i in range(n):
-            out[i] += c0 * x0[i] + c1 * x1[i]
-        j += 2
-    if j < count:
+    while j < count:
+        left = count - j
         x0, c0 = view(work, first + j * n, n), c[at + j]
-        if c0 != 0.0:
+        if left >= 3:
+            x1, x2 = view(work, first + (j + 1) * n, n), view(work, first + (j + 2) * n, n)
+            c1, c2 = c[at + j + 1], c[at + j + 2]
             for i in range(n):
-                out[i] += c0 * x0[i]
+                out[i] += c0 * x0[i] + c1 * x1[i] + c2 * x2[i]
+            j += 3
+        elif left == 2:
+            x1, c1 = view(work, first + (j + 1) * n, n), c[at + j + 1]
+            for i in range(n):
+                out[i] += c0 * x0[i] + c1 * x1[i]
+            j += 2
+        else:
+            if c0 != 0.0:
+                for i in range(n):
+                    out[i] += c0 * x0[i]
+            j += 1
+
+
+@inner("contract")
+def set_rows(c: Any, at: int, count: int, work: Any, first: int, out: Any) -> None:
+    """out = that sum."""
+    if out.size <= FEW:
+        for i in range(out.size):
+            out[i] = _sum(c, at, count, work, first + i, out.size)
+        return
+    done = _set(c, at, count, work, first, out)
+    if done < count:
+        add_rows(c, at + done, count - done, work, first + done * out.size, out)
 
 
 @inner("contract", "reassoc")

@@ -77,6 +77,10 @@ from .layout import (
     W_INDICES,
     W_INDPTR,
     W_VALUES,
+    WRITTEN_FACTOR,
+    WRITTEN_FACTOR_COMPLEX,
+    WRITTEN_SOLVE,
+    WRITTEN_SOLVE_COMPLEX,
     ZGETRF,
     ZGETRS,
 )
@@ -154,6 +158,22 @@ def _solve_banded(w: Any, lower: int, upper: int, pivots: Any, b: Any) -> None:
 
 
 @inner()
+def _factor_written(
+    address: int, alpha: float, imaginary: float, beta: float, ints: Any, work: Any, iwork: Any, at: int, pivots: Any
+) -> bool:
+    """By the model's own code; the first pivot is -1 where that served."""
+    lin, ilin = ints[AT_LIN], ints[AT_ILIN]
+    v = lin + iwork[ilin + VECTOR]
+    work[v] = imaginary
+    work[v + 1] = beta
+    call_along_at(address, alpha, work, lin + iwork[ilin + JACOBIAN], work, work, v, work, at)
+    if work[at] != 1.0:
+        return False
+    pivots[0] = -1
+    return True
+
+
+@inner()
 def _sparse_room(n: int, iwork: Any, start: int) -> Any:
     """(integers, numbers) of the sparse factorisation whose integers begin at `start`."""
     room_l, room_u = iwork[start + ROOM_L], iwork[start + ROOM_U]
@@ -168,6 +188,9 @@ def factor(alpha: float, beta: float, ints: Any, work: Any, iwork: Any) -> bool:
     at = lin + iwork[ilin + FACTORS]
     pivots = view(iwork, ilin + iwork[ilin + PIVOTS], n)
     if kind == DENSE_LU:
+        own = iwork[ilin + WRITTEN_FACTOR]
+        if own != 0 and _factor_written(own, alpha, 0.0, beta, ints, work, iwork, at, pivots):
+            return True
         w = view(work, at, n * n)
         _assemble(alpha, beta, ints, work, iwork, w)
         if iwork[ilin + DGETRF] != 0:
@@ -204,6 +227,9 @@ def solve(fn: Any, p: Any, ints: Any, work: Any, iwork: Any, at: int) -> bool:
     pivots = view(iwork, ilin + iwork[ilin + PIVOTS], n)
     b = view(work, at, n)
     if kind == DENSE_LU:
+        if pivots[0] < 0:
+            call_at(iwork[ilin + WRITTEN_SOLVE], 0.0, work, place, work, work, at)
+            return True
         w = view(work, place, n * n)
         if iwork[ilin + DGETRF] != 0:
             solve_large(iwork[ilin + DGETRS], n, w, pivots, b)
@@ -259,7 +285,7 @@ def _solve_ordered(
 def _complex_places(which: int, ints: Any, iwork: Any) -> Any:
     """Where the complex factors `which` and their integers begin."""
     n, kind, ilin = ints[N], ints[LINEAR], ints[AT_ILIN]
-    numbers, integers = n * n, n
+    numbers, integers = n * n + 1, n
     start = ilin + iwork[ilin + COMPLEX_PIVOTS]
     if kind == BANDED:
         numbers = n * (2 * ints[LOWER] + ints[UPPER] + 1)
@@ -276,6 +302,10 @@ def factor_complex(alpha: complex, beta: float, which: int, ints: Any, work: Any
     at, start = _complex_places(which, ints, iwork)
     pivots = view(iwork, start, n)
     if kind == DENSE_LU:
+        own = iwork[ilin + WRITTEN_FACTOR_COMPLEX]
+        served = iwork[ilin + iwork[ilin + PIVOTS]] < 0  # for the real matrix that belongs to the same J
+        if own != 0 and served and _factor_written(own, alpha.real, alpha.imag, beta, ints, work, iwork, at, pivots):
+            return True
         if iwork[ilin + ZGETRF] != 0:
             w = view(work, at, 2 * n * n).view(np.complex128)
             _assemble(alpha, beta, ints, work, iwork, w)
@@ -317,6 +347,9 @@ def solve_complex(fn: Any, p: Any, ints: Any, work: Any, iwork: Any, at: int, wh
     if kind == DENSE_LU:
         w = view(work, place, 2 * n * n)
         pivots = view(iwork, start, n)
+        if pivots[0] < 0:
+            call_at(iwork[ilin + WRITTEN_SOLVE_COMPLEX], 0.0, work, place, work, work, at)
+            return True
         if iwork[ilin + ZGETRF] != 0:
             solve_large(iwork[ilin + ZGETRS], n, w.view(np.complex128), pivots, b)
         else:

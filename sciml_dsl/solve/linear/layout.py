@@ -35,8 +35,12 @@ NAMES = {"dense": DENSE_LU, "banded": BANDED, "sparse": SPARSE_LU, "krylov": KRY
     ZGETRF,
     ZGETRS,
     NATURAL,  # 1: equations and states are factorised in their own order (banded)
-) = range(24)
-SLOTS = 24
+    WRITTEN_FACTOR,  # addresses of the model's own factorisation (codegen.written_factors), or 0
+    WRITTEN_SOLVE,
+    WRITTEN_FACTOR_COMPLEX,
+    WRITTEN_SOLVE_COMPLEX,
+) = range(28)
+SLOTS = 28
 
 LARGE_DENSE = 48
 """States from which LAPACK's blocked factorisation is faster than plain loops."""

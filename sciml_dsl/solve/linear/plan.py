@@ -75,12 +75,14 @@ def plan(
     requested: str = "auto",
     n_complex: int = 0,
     algebraic: NDArray[np.bool_] | None = None,
+    written: tuple[int, ...] = (),
 ) -> Plan:
     """The linear algebra for `n` states and a Jacobian with the CSR pattern `indptr`, `indices`.
 
     Without a pattern it is dense.  `jvp`: products by the Jacobian exist; `requested`: "auto",
     "dense", "banded", "sparse" or "krylov"; `n_complex`: how many complex factors are kept (Radau);
-    `algebraic` (n): which equations have a zero in the mass matrix.
+    `algebraic` (n): which equations have a zero in the mass matrix; `written`: addresses of the model's own
+    factorisation, real and complex.
 
     "auto" estimates what one factorisation costs each way, from the bandwidth (as written, or
     after reverse Cuthill-McKee) and from the fill after minimum degree, and takes the
@@ -109,6 +111,8 @@ def plan(
             raise InputError(f'linear_solver="{requested}" needs the pattern of the Jacobian, which is not known here')
         return _dense(n, None, None, n_complex, "the pattern of the Jacobian is not known")
     indptr, indices = np.asarray(indptr, np.int64), np.asarray(indices, np.int64)
+    if written and requested in ("auto", "dense"):
+        return _dense(n, indptr, indices, n_complex, "written out for this model", written)
     if requested == "dense":
         return _dense(n, indptr, indices, n_complex, "asked for")
     if requested == "auto" and n <= SMALL:
@@ -288,15 +292,19 @@ class _Layout:
         return Plan(kind, n, nnz, lower, upper, table, self.n_doubles, n_complex, describe)
 
 
-def _dense(n: int, indptr: Indices | None, indices: Indices | None, n_complex: int, reason: str) -> Plan:
+def _dense(
+    n: int, indptr: Indices | None, indices: Indices | None, n_complex: int, reason: str, written: tuple[int, ...] = ()
+) -> Plan:
     from .lapack import addresses
 
     made = _Layout()
     made.doubles(layout.JACOBIAN, n * n)
-    made.doubles(layout.FACTORS, n * n)
+    made.doubles(layout.FACTORS, n * n + 1)
     made.room(layout.PIVOTS, n)
+    made.doubles(layout.VECTOR, 2)
+    made.slots[layout.WRITTEN_FACTOR : layout.WRITTEN_FACTOR + len(written)] = written
     if n_complex:
-        made.doubles(layout.COMPLEX_FACTORS, 2 * n * n * n_complex)
+        made.doubles(layout.COMPLEX_FACTORS, 2 * (n * n + 1) * n_complex)
         made.room(layout.COMPLEX_PIVOTS, n * n_complex)
     nnz = 0
     if indptr is not None and indices is not None:

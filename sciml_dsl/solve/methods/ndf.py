@@ -18,7 +18,7 @@ from numba import carray, cfunc
 from ..call import call_at
 from ..compiled import METHOD_SIGNATURE, inner, source_digest
 from ..linear.by_address import solve
-from ..vectors import add_rows, copy, fill, view
+from ..vectors import add_rows, copy, fill, set_rows, view
 from . import abi
 from .abi import (
     AT_ATOL,
@@ -40,7 +40,7 @@ from .implicit_memory import EQUAL, ETA, FACTORED, HAVE_HISTORY, HEAD, LAST_H, N
 from .ndf_coefficients import ALPHA, BASIS, ERROR_CONSTANT, GAMMA, MAX_ORDER, ONES, ROWS, SCRATCH
 from .newton import EPS, after_step, forget, once_more, prepare, set_weights, slope_from
 
-KAPPA = 0.02  # error of the iteration beside that of the step, both in units of the tolerance
+KAPPA = 0.01  # error of the iteration beside that of the step, both in units of the tolerance
 SLOW = 0.1  # convergence rate from which a new Jacobian pays
 ITERATIONS = 4
 GROW = 10.0  # of the step size, at most
@@ -82,8 +82,7 @@ def rescale(order: int, ratio: float, n: int, work: Any, at: int, d: int, free: 
             work[s + (j - 1) * 6 + k - 1] = work[m + k * 6 + j]
     for j in range(order):
         row = view(work, free + j * n, n)
-        fill(row, 0.0)
-        add_rows(work, s + j * 6, order, work, d + n, row)
+        set_rows(work, s + j * 6, order, work, d + n, row)
     copy(view(work, free, order * n), view(work, d + n, order * n))
 
 
@@ -188,8 +187,7 @@ def attempt(fn: Any, reals: Any, ints: Any, u: Any, p: Any, work: Any, iwork: An
     predicted, known = view(work, guess, n), view(work, psi, n)
     copy(view(work, d0, n), predicted)
     add_rows(ONES, 1, order, work, d0 + n, predicted)
-    fill(known, 0.0)
-    add_rows(GAMMA, 1, order, work, d0 + n, known)
+    set_rows(GAMMA, 1, order, work, d0 + n, known)
     for i in range(n):
         known[i] /= ALPHA[order]
     set_weights(work, guess, ints, work, weights)

@@ -21,7 +21,7 @@ from numba import carray, cfunc
 from ..call import call_at
 from ..compiled import METHOD_SIGNATURE, inner, source_digest
 from ..linear.by_address import evaluate_jacobian, factor, factor_complex, solve, solve_complex
-from ..vectors import add_rows, copy, fill, residual, size_of, size_of_complex, view
+from ..vectors import copy, fill, residual, set_rows, size_of, size_of_complex, view
 from . import abi
 from .abi import AT_IOWN, AT_MASS, AT_NEW, AT_OWN, AT_POLY, AT_RTOL, COUNT_F, FIRST, HAS_MASS, REJECTED, F, H, N, T
 from .implicit_memory import (
@@ -75,8 +75,7 @@ def _change(s: int, n: int, matrix: int, at: int, out: int, work: Any) -> None:
     """Rows at work[out:]: the (s, s) matrix at work[matrix:] times the rows at work[at:]."""
     for k in range(s):
         row = view(work, out + k * n, n)
-        fill(row, 0.0)
-        add_rows(work, matrix + k * s, s, work, at, row)
+        set_rows(work, matrix + k * s, s, work, at, row)
 
 
 @inner("contract")
@@ -116,14 +115,11 @@ def _iterate(fn: Any, t: float, h: float, u: Any, p: Any, ints: Any, work: Any, 
                 real[i] = u[i] + increment[i]
             call_at(fn[F], t + work[c + k] * h, work, arg, p, work, f + k * n)
         ints[COUNT_F] += s
-        fill(real, 0.0)
-        add_rows(work, ti, s, work, f, real)
+        set_rows(work, ti, s, work, f, real)
         residual(h, real, mass, work[lam], view(work, w, n), real)
         for q in range(1, s, 2):
-            fill(x, 0.0)
-            add_rows(work, ti + q * s, s, work, f, x)
-            fill(y, 0.0)
-            add_rows(work, ti + (q + 1) * s, s, work, f, y)
+            set_rows(work, ti + q * s, s, work, f, x)
+            set_rows(work, ti + (q + 1) * s, s, work, f, y)
             w1, w2 = view(work, w + q * n, n), view(work, w + (q + 1) * n, n)
             out = view(work, pair + (q - 1) * n, 2 * n)
             _complex_side(h, x, y, work[lam + q], work[lam + q + 1], w1, w2, mass, out)
@@ -207,8 +203,7 @@ def _guess(h: float, ints: Any, work: Any, iwork: Any) -> None:
             x *= theta
             work[powers + k * degree + q] = x - 1.0
         row = view(work, z + k * n, n)
-        fill(row, 0.0)
-        add_rows(work, powers + k * degree, degree, work, old, row)
+        set_rows(work, powers + k * degree, degree, work, old, row)
     _change(s, n, ti, z, w, work)
 
 
@@ -223,8 +218,7 @@ def _error(fn: Any, t: float, h: float, u: Any, p: Any, ints: Any, work: Any, iw
     for i in range(n):
         after[i] = u[i] + increment[i]
     real, filtered, here = view(work, arg, n), view(work, err, n), view(work, slope, n)
-    fill(real, 0.0)
-    add_rows(work, e, s, work, z, real)
+    set_rows(work, e, s, work, z, real)
     times_mass(ints, work, arg)
     for i in range(n):
         filtered[i] = real[i] + h * here[i]

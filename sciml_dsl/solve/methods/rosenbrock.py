@@ -16,7 +16,7 @@ from numba import carray, cfunc
 from ..call import call_along_at, call_at
 from ..compiled import METHOD_SIGNATURE, inner, source_digest
 from ..linear.by_address import evaluate_jacobian, factor, solve
-from ..vectors import add_rows, copy, fill, residual, view
+from ..vectors import add_rows, copy, fill, residual, set_rows, view
 from . import abi
 from .rosenbrock_tableau import DEGREE, FSAL, HAVE_JACOBIAN, READY, STAGES
 
@@ -43,8 +43,7 @@ def _stages(fn: Any, t: float, h: float, u: Any, p: Any, ints: Any, work: Any, i
         else:
             copy(u, argument)
             add_rows(work, a + stage * s, stage, work, k, argument)
-            fill(right, 0.0)
-            add_rows(work, coupling + stage * s, stage, work, k, right)
+            set_rows(work, coupling + stage * s, stage, work, k, right)
             call_at(fn[abi.F], t + work[c + stage] * h, work, g, p, work, after)
             residual(1.0, slopes, mass, -inverse, right, right)
         slope = h * work[d + stage]
@@ -119,9 +118,8 @@ def _attempt(fn: Any, t: float, h: float, u: Any, p: Any, ints: Any, work: Any, 
     new = ints[abi.AT_NEW]
     made, local = view(work, new, n), view(work, g, n)
     copy(u, made)
-    fill(local, 0.0)
     add_rows(work, b, s, work, k, made)
-    add_rows(work, e, s, work, k, local)
+    set_rows(work, e, s, work, k, local)
     error = _error(work, u, n, g, ints)
     if error <= 1.0:
         if iwork[iown + FSAL] == 0:
