@@ -133,6 +133,7 @@ def from_sympy(
     networks: Mapping[str, Any] | None = None,
     name: str = "model",
     algebraic: Sequence[Any] | None = None,
+    inputs: Mapping[Any, Any] | Sequence[Any] | None = None,
 ) -> Model:
     """The model of sympy equations: `{x: a*x - b*x*y, ...}` or `[Eq(Derivative(x(t), t), ...), ...]`.
 
@@ -145,7 +146,7 @@ def from_sympy(
     """
     from .model.sympy_bridge import from_sympy
 
-    return from_sympy(equations, initial, parameters, observables, networks, name, algebraic)
+    return from_sympy(equations, initial, parameters, observables, networks, name, algebraic, inputs)
 
 
 def discover(table: Any, **options: Any) -> Discovery:

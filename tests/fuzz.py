@@ -15,8 +15,8 @@ import atheris
 
 with atheris.instrument_imports(include=["sciml_dsl.language", "sciml_dsl.model"]):
     import sciml_dsl as sd
-    from sciml_dsl.language import diagnose, format, lexer, parse, sides, transform  # noqa: F401
-    from sciml_dsl.model import algebraic, array_statements, canonical, resolve, scope, subscripts  # noqa: F401
+    from sciml_dsl.language import diagnose, format, lexer, parse, recover, sides, transform  # noqa: F401
+    from sciml_dsl.model import algebraic, array_statements, canonical, notation, resolve, scope, subscripts  # noqa: F401
 
 from tests.test_language_fuzz import PIECES, STATEMENTS, check
 

@@ -24,6 +24,9 @@ TEXTS["arrays"] = (
     "u[i]' = D*(u[i-1] - 2*u[i] + u[i+1])/h^2 for i in 2..N-1  # rows\nθ[i, j]'' = 1 for i in 1..N, j in 1..N\n"
     "param k[1..3] = 1 in [0, 2] log, A[i] = i log for i in 1..3\ns = sum(u[i] for i in 1..N)/prod(k[i] for i in 1..3)"
 )
+TEXTS["printed"] = (
+    "x' = (a + b)²*|x| - ||x|-1|³ + 10⁻³*sin²(x) + piecewise(x < 1, 2, 3), y' = heaviside(t); x(0) = 1, y(0) = 2"
+)
 TEXTS["signs"] = (
     "input u = [(0, 1), (2, -3)] constant hold, T from temp cubic\n"
     "x'' = √(y)·2 − z^-2 ≥ 1 ? a : b\nd(x)/dt = !(a && b) || c // d  #= in #= deep =# =# + x₁⁺\n#==== banner"

@@ -21,7 +21,7 @@ PIECES = (
     "0= λ @stiff @stiff( "
     "i j N u[i] u[1] v[i,j] u[i]' u[i-1] [1,2] sum( prod( for i in 1..N 1..3 mod( "
     "=> + - * / ^ ** < <= > >= != && || ! // √ · − ≤ ' ′ ″ # #= =# .. . 0 1 2 3.5 1e3 1e999 .5 2x 2( 0x1 1_0 "
-    '\\ " $ % & | ~ ∂ \u0301 ² ₁ ½ \x00 \ufeff \u2028 é 変 🐁'
+    '\\ " $ % & | ~ ∂ \u0301 ² ₁ ⁻³ )² x² sin² |x| || piecewise( heaviside( ½ \x00 \ufeff \u2028 é 変 🐁'
 ).split()
 
 
@@ -69,6 +69,7 @@ STATEMENTS = (
     "C*dv/dt + g*v = @stiff(x) - @stiff x*y",
     "when x < 0.1 and y > 2: x += 1, terminate",
     "every 24 from 0 until 240: x = g",
+    "x' = |x - 1|*a² - sin²(x)/(x + 1)³ + piecewise(x < 1, a, a²), r' = heaviside(x - 1)",
     "@ode_def A begin\n dz = -k*z^2\nend k",
 )
 

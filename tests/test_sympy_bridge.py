@@ -306,3 +306,45 @@ def test_towers_too_deep_for_sympy_are_refused_in_words():
     for look in (lambda: m.equations, m.jacobian):
         with pytest.raises(UnsupportedError, match="nested too deeply"):
             look()
+
+
+def test_inputs():
+    t, k, u, v = sp.symbols("t k u v")
+    x, rate = sp.Function("x"), sp.Function("rate")
+    equations = [sp.Eq(sp.Derivative(x(t), t), rate(t) * u - k * x(t) + v)]
+    m = sd.from_sympy(
+        equations,
+        initial={x(0): 0},
+        parameters={k: 0.3},
+        inputs={
+            rate(t): {"interpolation": "constant", "data": ([0, 1, 4], [0, -2, 0])},
+            u: "cubic",
+            "v": {"hold": True, "column": "w"},
+        },
+    )
+    text = """x' = u*rate - k*x + v; x(0) = 0; param k = 0.3
+        input rate = [(0, 0), (1, -2), (4, 0)] constant, u cubic, v from w hold"""
+    assert m == sd.model(text)
+    assert sd.from_sympy({x(t): u - x(t)}, inputs=[u]) == sd.model("x' = u - x; input u")
+    read = sd.model(text)
+    again = sd.from_sympy(read.equations, {"x": 0}, {"k": 0.3}, inputs={i.name: i for i in read.spec.inputs})
+    assert again == m
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ({"u": "quadratic"}, 'interpolated by "linear", "constant", "cubic"'),
+        ({"u": {"holt": True}}, "did you mean `hold`"),
+        ({"u": {"column": "a b"}}, "is not a name"),
+        ({"u": ([0, 1], [1])}, "2 times and 1 values"),
+        ({"u": {"hold": "no"}}, "hold is True or False"),
+        ({"u": {"column": 3}}, "is not a name"),
+        ({"x": None}, "`x` is a state and defined again"),
+        ([3], "names are strings or sympy symbols"),
+    ],
+)
+def test_inputs_that_do_not_fit(inputs, message):
+    with pytest.raises(sd.SciMLError) as caught:
+        sd.from_sympy({"x": "u - x"}, inputs=inputs)
+    assert message in str(caught.value)

@@ -159,6 +159,9 @@ def _assignment_sign(p: _Place) -> Complaint | None:
     if token.type == "_COLON" and after is not None and after.type == "_EQ":
         return Complaint("`:=` is not used here", Span(token.start, after.end), "write `=`")
     if token.type == "_EQ":
+        if p.head.type in ("NAME", "PRIMED") and [t.type for t in p.seen[1:]] == ["_LPAR", "NAME"]:
+            hint = f"write {p.head.value}(0) = ... for an initial value"
+            return Complaint("`=` inside parentheses", token.span, hint)
         if event and not any(t.type == "_COLON" for t in p.seen):
             return Complaint("`=` inside a condition", token.span, "write `==` to compare, or a crossing such as x > 1")
         if any(t.type in ("_IF", "COMPARE", "AND", "OR") for t in p.seen):
@@ -191,6 +194,10 @@ def _missing_sign(p: _Place) -> Complaint | None:
     left, right = before.value, token.value
     if before.type == "NAME" and before.value in BUILTINS:
         return Complaint(f"the argument of `{left}` stands in parentheses", whole, f"write {left}({right})")
+    if [t.value for t in p.seen] == ["d", "/", "dt"]:
+        return Complaint(
+            "an operator is missing between these", whole, f"write d/dt({right}) = ..., or d{right}/dt = ..."
+        )
     if before.value == "lambda" and p.has("_COLON"):
         return Complaint("functions are not written with `lambda`", before.span, "write f(a, b) = a*b")
     if p.head.type in ("_PARAM", "_CONST") and before.type == "NAME" and "_EQ" in p.accepts and token.type == "NUMBER":

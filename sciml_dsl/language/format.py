@@ -106,6 +106,11 @@ def _pieces(text: str, tokens: list[Token]) -> list[_Piece]:
     position, begun, block = 0, False, False
     for token in tokens:
         if token.type == "_SEP":
+            if token.value:  # the comma between two equations
+                gap = _gap(text, position, token.start)
+                pieces += [replace(piece, continued=begun, in_block=block) for piece in gap]
+                pieces.append(_Piece("semicolon", token.value))
+                position = token.end
             begun = False
             spacing = _Spacing()
             continue
@@ -228,7 +233,10 @@ def _line(pieces: list[_Piece], continued: bool) -> _Line:
         if piece.kind == "line":
             line.comment = piece.text
         elif piece.kind == "semicolon":
-            if line.last and position < last_token and not owed.startswith(";"):
+            if piece.text:  # a comma between equations stays, at the end of a line too
+                line.code += piece.text
+                owed = " "
+            elif line.last and position < last_token and not owed.startswith(";"):
                 owed = "; "
         elif piece.kind == "block":
             line.code += (owed or " " if line.code else "") + piece.text

@@ -13,7 +13,8 @@ from typing import ClassVar
 from pygments.lexer import RegexLexer, bygroups, words
 from pygments.token import Comment, Keyword, Name, Number, Operator, Punctuation, Whitespace
 
-from .names import BUILTINS, INFINITY, MATH_CONSTANTS
+from .names import BUILTINS, INFINITY, MATH_CONSTANTS, PIECES, STEPS
+from .superscripts import PATTERN
 
 _NAME = r"(?![\xb2\xb3\xb9\u2070-\u208e])[^\W\d][\w\u0300-\u036f\u207a-\u207e\u208a-\u208e]*"
 _HOW = "(?:linear|constant|cubic|hold)"
@@ -58,7 +59,7 @@ class SciMLLexer(RegexLexer):
             (r"\b(?:if|then|else)\b", Keyword),
             (r"\b(?:and|or|not)\b", Operator.Word),
             (r"\b(hidden|activation)(?=\s*=)", Name.Attribute),
-            (words(sorted(BUILTINS), prefix=r"\b", suffix=r"(?=\s*\()"), Name.Builtin),
+            (words(sorted({*BUILTINS, *PIECES, *STEPS}), prefix=r"\b", suffix=r"(?=\s*\()"), Name.Builtin),
             (r"\bNN(?:[0-9₀-₉]*|_\w+)(?=\s*\()", Name.Function.Magic),
             (r"d\(" + _NAME + r"\)/dt\b|\bd" + _NAME + r"/dt\b", Name.Variable),
             (_NAME + _PRIME + "+", Name.Variable),
@@ -70,8 +71,9 @@ class SciMLLexer(RegexLexer):
              Name.Constant),
             (_NAME, Name),
             (r"(?:[0-9]+(?:\.(?!\.)[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", Number),
-            (r"\.\.|=>|->|[<>=!]=|&&|\|\||//|\*\*|[+\-*/]=|[-+*/^=<>≤≥≠·⋅×∗−√∛?!]", Operator),
-            (r"[()\[\]{},:;]", Punctuation),
+            (r"\.\.|=>|->|[<>=!]=|&&|//|\*\*|[+\-*/]=|[-+*/^=<>≤≥≠·⋅×∗−√∛?!]", Operator),
+            (PATTERN, Number),
+            (r"[()\[\]{},:;|]", Punctuation),
         ],
         "comment": [
             (r"#=", Comment.Multiline, "#push"),

@@ -53,6 +53,31 @@ def mark_statement(tokens: list[Token], first: int, loops: bool = True) -> None:
             reserved_statement(tokens, first)
 
 
+def next_equation(tokens: list[Token], first: int) -> int | None:
+    """Index of the comma behind the equation `tokens[first:]` at which another one begins, if there is one."""
+    if tokens[first].type not in _STARTS_EQUATION:
+        return None
+    depth = 0
+    comma: int | None = None
+    seen = False
+    for i in range(first, len(tokens)):
+        kind = tokens[i].type
+        if kind in OPENING:
+            depth += 1
+        elif kind in CLOSING:
+            depth -= 1
+        elif depth == 0 and kind == "_COMMA" and seen and comma is None:
+            comma = i
+        elif depth == 0 and kind == "_EQ":
+            if comma is not None:
+                return comma
+            seen = True
+    return None
+
+
+_STARTS_EQUATION = frozenset({"NAME", "PRIMED", "NUMBER", "COEFFICIENT", "_LPAR", "MINUS"})
+
+
 def reserved_statement(tokens: list[Token], first: int, found: str | None = None) -> None:
     """Raise `ReservedError` if the statement uses a word kept for later.
 

@@ -18,9 +18,10 @@ from itertools import accumulate
 
 from .ast import Span
 from .complaint import Complaint
-from .keywords import mark_statement, reserved_statement
+from .keywords import mark_statement, next_equation, reserved_statement
 from .names import PRIMES, RESERVED_WORDS, normalise, split_dots, split_primes
-from .tokens import Token
+from .superscripts import PATTERN, digits
+from .tokens import OPERAND_END, Token
 
 MAX_NESTING = 500
 
@@ -66,7 +67,8 @@ def scanner(patterns: Mapping[str, str]) -> Scanner:
     found["NAME"] = f"(?>{found['NAME']})(?!{found['PRIME']})"
     order = list(_ORDER)
     order.insert(order.index("DIVIDE"), "JULIA")
-    order.append("BAD")
+    found |= {"SUPERSCRIPT": PATTERN, "BAR": r"\|"}
+    order += ["SUPERSCRIPT", "BAR", "BAD"]
     return Scanner(
         re.compile("|".join(found[name] for name in order), re.DOTALL),
         re.compile("|".join(f"(?P<{name}>{found[name]})" for name in order), re.DOTALL),
@@ -113,6 +115,8 @@ class _Lexer:
                 continue
             if kind == "NEWLINE":
                 self.line_ended = not opened
+                if opened and opened[-1].type == "BAR":
+                    raise self.never_closed(opened[-1])
                 continue
             token = Token(kind, value, end - len(piece), end)  # the same string for every place of a name
             if way != _OTHER and not self.line_ended and tokens and tokens[-1].type != "NUMBER":
@@ -131,19 +135,30 @@ class _Lexer:
             if kind == "SEMICOLON":
                 self.semicolon(token.start)
                 continue
+            if kind == "SUPERSCRIPT":
+                self.superscript(token)
+                continue
+            if kind == "BAR" or (kind == "JULIA" and self.bars(token)):
+                for at in range(token.start, token.end):
+                    self.bar(Token("_LPAR", "|", at, at + 1))
+                continue
             if kind == "JULIA":
                 self.julia(token)
             elif kind == "BAD":
                 self.bad(token)
             elif kind == "PRIME":
                 self.prime(token)
-            if self.line_ended:
-                self.line_ended = False
-                if not self.goes_on(token):
-                    self.end_statement(token.start)
+            self.start_line(token)
             self.add(token)
         self.finish()
         return self.tokens
+
+    def start_line(self, token: Token) -> None:
+        """The first token behind a line's end may begin a statement."""
+        if self.line_ended:
+            self.line_ended = False
+            if not self.goes_on(token):
+                self.end_statement(token.start)
 
     def statement(self, position: int) -> int | None:
         """Where the statement begins that cannot be read at `position`; None where nothing behind it can be read."""
@@ -238,10 +253,21 @@ class _Lexer:
             return
         if self.place != "tail":
             mark_statement(self.tokens, self.first, loops="for" in self.words)
+            self.separate()
         else:
             self.place = "native"
         self.tokens.append(Token("_SEP", "", position, position))
         self.first = len(self.tokens)
+
+    def separate(self) -> None:
+        """`S(0) = 999, I(0) = 1`: commas between equations end statements as `;` does."""
+        while "," in self.words:
+            comma = next_equation(self.tokens, self.first)
+            if comma is None:
+                return
+            self.tokens[comma] = Token("_SEP", ",", *self.tokens[comma].span)
+            self.first = comma + 1
+            mark_statement(self.tokens, self.first, loops="for" in self.words)
 
     def finish(self) -> None:
         end = len(self.text)
@@ -323,6 +349,45 @@ class _Lexer:
         }
         raise Complaint(f"`{token.value}` is not an operator of this language", token.span, hints[token.value])
 
+    def superscript(self, token: Token) -> None:
+        """`(a + b)²`, `u[i]²`, `10⁻³`: a power.  Behind a letter it is part of the name."""
+        last = self.tokens[-1] if self.tokens else None
+        if last is None or self.line_ended or last.type not in OPERAND_END or last.end != token.start:
+            token.value = token.value[-1]
+            self.bad(token)
+        sign = {"⁻": "MINUS", "⁺": "PLUS"}.get(token.value[0])
+        at = token.start
+        self.tokens.append(Token("POW", "^", at, at))
+        if sign is not None:
+            self.tokens.append(Token(sign, "-" if sign == "MINUS" else "+", at, at + 1))
+            at += 1
+        self.tokens.append(Token("NUMBER", digits(self.text[at : token.end]), at, token.end))
+
+    def after_operand(self) -> bool:
+        """Does an operand of the statement stand right before?"""
+        return self.first < len(self.tokens) and self.tokens[-1].type in OPERAND_END
+
+    def bars(self, token: Token) -> bool:
+        """Is `||` two bars of absolute values?"""
+        if token.value != "||" or self.place != "native":
+            return False
+        return bool(self.open and self.open[-1].type == "BAR") or not self.after_operand() or self.line_ended
+
+    def bar(self, token: Token) -> None:
+        """`|x|` is abs(x): a bar behind an operand closes, another one opens."""
+        self.start_line(token)
+        operand = self.after_operand()
+        if operand and self.open and self.open[-1].type == "BAR":
+            self.open.pop()
+            token.type = "_RPAR"
+            self.tokens.append(token)
+            return
+        if self.place != "native" or (operand and self.tokens[-1].type != "NUMBER"):
+            self.bad(token)
+        self.add(Token("NAME", "abs", token.start, token.start))
+        self.add(token)
+        self.open[-1] = Token("BAR", "|", token.start, token.end)
+
     def misplaced_prime(self, token: Token) -> Complaint:
         last = self.tokens[-1]
         name = self.tokens[self.first].value
@@ -360,7 +425,11 @@ def _word(text: str) -> tuple[str, str]:
 
 _CHARACTERS = {
     "&": "write `and`",
-    "|": "write abs(x) for an absolute value, `or` between conditions",
+    "|": "write abs(x) or |x| for an absolute value, `or` between conditions",
+    "¨": "write x'' for a second derivative",
+    "¬": "write `not`",
+    "∧": "write `and`",
+    "∨": "write `or`",
     "%": "write mod(a, b) for a remainder; comments begin with `#`",
     "@": "the macros of this language are @ode_def Name begin ... end a b c, and @stiff before a term",
     '"': "names and numbers are written without quotes",

@@ -84,15 +84,15 @@ ELSEWHERE = {
     "abs2": "x^2",
     "exp2": "2^x",
     "exp10": "10^x",
-    "heaviside": "if x > 0 then 1 else 0",
-    "Heaviside": "if x > 0 then 1 else 0",
-    "step": "if x > 0 then 1 else 0",
-    "piecewise": "if condition then value else other",
+    "step": "heaviside(x), or if x > 0 then 1 else 0",
     "where": "if condition then value else other",
     "sigmoid": "1/(1 + exp(-x))",
     "logistic": "1/(1 + exp(-x))",
     "softplus": "log(1 + exp(x))",
     "relu": "max(x, 0)",
+    "sin⁻¹": "asin(x)",
+    "cos⁻¹": "acos(x)",
+    "tan⁻¹": "atan(x)",
     "sec": "1/cos(x)",
     "csc": "1/sin(x)",
     "cot": "1/tan(x)",
@@ -108,6 +108,11 @@ ELSEWHERE = {
     "rem": "mod(x, y)",
 }
 """Functions of other languages and what to write here."""
+
+
+PIECES = ("piecewise", "Piecewise")
+STEPS = ("heaviside", "Heaviside")
+"""Functions that are read as conditionals."""
 
 
 def normalise(name: str) -> str:

@@ -60,7 +60,7 @@ def _statement(text: str, tokens: list[Token], complaint: Complaint) -> Span | N
         start, span = complaint.statement, complaint.span
         if start > span.start:  # a bracket was open from there on
             start = text.rfind("\n", 0, span.start) + 1
-        if text[span.start : span.end] in ("(", "[", "{"):  # never closed: only its own line is lost
+        if text[span.start : span.end] in ("(", "[", "{", "|"):  # never closed: only its own line is lost
             return Span(start, (text + "\n").index("\n", span.end))
         return Span(start, _end(text, span.end))
     place = complaint.span.start if complaint.statement is None else complaint.statement
@@ -72,7 +72,9 @@ def _statement(text: str, tokens: list[Token], complaint: Complaint) -> Span | N
             part = tokens[first:at]
             if token.type == "BEGIN" or not part or any(t.type in ("_MACRO", "_END") for t in part):
                 return None
-            return Span(part[0].start, part[-1].end)
+            # what stands behind a comma may belong to it
+            last = next(k for k in range(at, len(tokens)) if tokens[k].type == "_SEP" and not tokens[k].value)
+            return Span(part[0].start, tokens[last - 1].end)
         first = at + 1
     return None
 

@@ -27,6 +27,7 @@ from .constants import evaluate
 from .dependencies import calls, free_names, order, size, written_out_size
 from .implicit import held, highest_derivatives, settle
 from .networks import declare
+from .notation import defined, needs_rewriting, plain
 from .problems import NOWHERE, Enough, Problems
 from .scope import Scope
 from .spec import Block, Constant, Definition, Event, Function, Input, ModelSpec, Parameter
@@ -95,7 +96,7 @@ class _Resolver:
         self.unknown: tuple[str, ...] = ()
 
     def spec(self) -> ModelSpec:
-        for statement in self.document.statements:
+        for statement in self.statements():
             self.attempt(self.enter, statement)
         self.without_tables()
         if self.implicit and self.problems.found:
@@ -155,6 +156,14 @@ class _Resolver:
         if not self.scope.arrays:
             return spec
         return self.arrays.placed(spec, derivatives, initial, definitions, [*blocks, *initial_blocks])
+
+    def statements(self) -> Sequence[syntax.Statement]:
+        """The statements in the plain notation."""
+        statements = self.document.statements
+        if not needs_rewriting(self.document.source):
+            return statements
+        known = defined(statements)
+        return self.attempted(statements, lambda statement: plain(statement, known))
 
     def without_tables(self) -> None:
         """What was refused while it was declared is nothing, and nothing can be said of it."""

@@ -14,18 +14,24 @@ from typing import Any
 import sympy
 from sympy.core.function import AppliedUndef
 
-from ..errors import InputError, ModelError, NameModelError
+from ..errors import InputError, ModelError, NameModelError, suggest
 from ..language import syntax
 from ..language.ast import Expr, Name, Num, Unary, names
+from ..language.complaint import Complaint
+from ..language.keywords import INTERPOLATIONS
 from ..language.names import TIME, is_implicit_network, is_name, normalise, split_primes
 from ..language.syntax import Document
+from .array_values import number
 from .dependencies import calls
+from .inputs import read_rows
 from .model import Model
+from .notation import plain_expression
 from .problems import NOWHERE
 from .resolve import resolve
-from .spec import Network, Parameter
+from .spec import Input, Network, Parameter
 from .sympy_expr import from_sympy_expr, symbol_name
 
+_INPUT_OPTIONS = {"interpolation", "hold", "column", "data"}
 _OPTIONS = {"hidden", "activation", "n_out"}
 
 
@@ -37,6 +43,7 @@ def from_sympy(
     networks: Mapping[str, Any] | None = None,
     name: str = "model",
     algebraic: Sequence[Any] | None = None,
+    inputs: Mapping[Any, Any] | Sequence[Any] | None = None,
 ) -> Model:
     """The model of sympy equations.
 
@@ -57,7 +64,10 @@ def from_sympy(
     `algebraic`: expressions that have to vanish, or `Eq`; the free symbols they
     determine are those that are no states, observables or `parameters` (all of which have to be listed then).
 
-    Free symbols that are neither states nor observables become parameters:
+    `inputs`: the measured forcings, as a sequence of symbols (or `u(t)`), or a mapping
+    `{u: "constant", v: {"interpolation": "cubic", "hold": True, "column": "v_measured"}, w: (times, values)}`.
+
+    Free symbols that are neither states, observables nor inputs become parameters:
     first those given, in their order, then the others sorted by name, without a
     default.  The symbol t is the time.  Raises `ModelError` for equations that
     cannot be read, `InputError` for other arguments that do not fit.
@@ -79,7 +89,8 @@ def from_sympy(
         reader.vanishing.append(_difference(given))
     for key, value in (observables or {}).items():
         reader.observable(_key(key), value)
-    return Model(resolve(reader.document(initial or {}, parameters or {}, networks or {}, name)))
+    forcing = _inputs(inputs or ())
+    return Model(resolve(reader.document(initial or {}, parameters or {}, networks or {}, name, forcing)))
 
 
 @dataclass
@@ -88,6 +99,7 @@ class _Reader:
     states: list[tuple[str, int, Any]] = field(default_factory=list)  # name, order, right-hand side
     definitions: list[tuple[str, Any]] = field(default_factory=list)
     vanishing: list[Any] = field(default_factory=list)
+    named: set[str] = field(default_factory=set)  # parameters that are given
 
     # ------------------------------------------------------------ what was given
 
@@ -157,9 +169,12 @@ class _Reader:
         parameters: Mapping[Any, Any] | Sequence[Any],
         networks: Mapping[str, Any],
         name: str,
+        inputs: Sequence[syntax.Input] = (),
     ) -> Document:
         known = [base + "'" * k for base, order, _ in self.states for k in range(order)]
         known += [defined for defined, _ in self.definitions]
+        known += [given.name.name for given in inputs]
+        self.named = {key.name if isinstance(key, Parameter) else _key(key) for key in parameters}
         statements: list[syntax.Statement] = []
         if name != "model":
             if not is_name(name):
@@ -182,6 +197,7 @@ class _Reader:
             statements.append(syntax.Initial(Name(_key(key)), read(value), NOWHERE))
         free = [] if self.vanishing else used  # else free symbols are what the algebraic equations determine
         statements.extend(_parameters(parameters, free, {*known, TIME}))
+        statements.extend(inputs)
         statements.extend(_networks(networks, used))
         return Document(tuple(statements), None)
 
@@ -189,9 +205,13 @@ class _Reader:
         if isinstance(value, str):
             from ..language.parse import parse_expression
 
-            statement = parse_expression(value).statements[0]
+            document = parse_expression(value)
+            statement = document.statements[0]
             assert isinstance(statement, syntax.Definition)
-            return statement.expr
+            try:
+                return plain_expression(statement.expr, {*known, *self.named})
+            except Complaint as complaint:
+                raise complaint.located(document.source or "", None) from None
         try:
             expr = sympy.sympify(value, strict=True)
         except (sympy.SympifyError, TypeError):
@@ -259,6 +279,40 @@ def _parameter(name: str, value: Any) -> Parameter:
     lower = float("-inf") if numbers[1] is None else numbers[1]
     upper = float("inf") if numbers[2] is None else numbers[2]
     return Parameter(name, numbers[0], lower, upper)
+
+
+def _inputs(given: Mapping[Any, Any] | Sequence[Any]) -> list[syntax.Input]:
+    """The declarations of measured forcings."""
+    pairs = given.items() if isinstance(given, Mapping) else [(key, None) for key in given]
+    return [_input(_key(key), how) for key, how in pairs]
+
+
+def _input(name: str, how: Any) -> syntax.Input:
+    """One input: an interpolation, a mapping of options, rows (times, values), a `spec.Input`, or None."""
+    if isinstance(how, Input):
+        how = {name: getattr(how, name) for name in _INPUT_OPTIONS}
+    if how is None or isinstance(how, str):
+        options: Mapping[str, Any] = {} if how is None else {"interpolation": how}
+    else:
+        options = how if isinstance(how, Mapping) else {"data": how}
+    for key in options:
+        if key not in _INPUT_OPTIONS:
+            hint = suggest(str(key), _INPUT_OPTIONS) or f"options are {', '.join(sorted(_INPUT_OPTIONS))}"
+            raise InputError(f"an input has no option `{key}`\n  hint: {hint}")
+    interpolation = options.get("interpolation")
+    if interpolation not in (None, *INTERPOLATIONS):
+        known = ", ".join(f'"{word}"' for word in INTERPOLATIONS)
+        raise InputError(f"the input `{name}` is interpolated by {known}, not {interpolation!r}")
+    rows: tuple[tuple[Expr, Expr], ...] | None = None
+    if options.get("data") is not None:
+        table = read_rows([Input(name)], {name: options["data"]})[name]
+        rows = tuple((number(float(t)), number(float(y))) for t, y in zip(*table, strict=True))
+    hold, column = options.get("hold", False), options.get("column")
+    if not isinstance(hold, bool):
+        raise InputError(f"the input `{name}`: hold is True or False, not {hold!r}")
+    if column is not None and not is_name(str(column)):
+        raise InputError(f"the column {column!r} of the input `{name}` is not a name")
+    return syntax.Input(Name(name), column, rows, interpolation, hold, NOWHERE)
 
 
 def _number(value: float | None) -> Expr | None:

@@ -32,6 +32,7 @@ from .array_values import number
 from .arrays import loops_of
 from .dependencies import free_names, order
 from .expanded import Expanded, scalar_definitions, written
+from .notation import plain_expression
 from .scope import Scope
 from .spec import Block, Definition, Event, Function, ModelSpec, Parameter
 from .subscripts import Loops, evaluate
@@ -178,7 +179,11 @@ def _formula(given: Any, term: str, scope: Scope, spec: ModelSpec, ranges: tuple
         document = parse_expression(given)
         statement = document.statements[0]
         assert isinstance(statement, Defined)
-        expr, source = statement.expr, document.source
+        known = scope.kinds.keys() | {arg for f in spec.functions for arg in f.args}
+        try:
+            expr, source = plain_expression(statement.expr, known), document.source
+        except Complaint as complaint:
+            raise complaint.located(document.source or "", f"the term {term}") from None
     elif isinstance(given, (int, float)):
         expr = Num(float(given)) if given >= 0 else Unary("-", Num(-float(given)))
     elif isinstance(given, Tree):
