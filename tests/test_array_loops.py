@@ -72,6 +72,18 @@ MODELS = {
         z[2*i-1] = -u[i] for i in 1..N
         u(0) = 1
     """,
+    # arrays of constants: from lists and formulas, shifted, wrapped, in two dimensions, in sums and branches
+    "constants": """model Constants
+        const N = 6, M = 3, w = [1, 2.5, -1, 0.5, 3, 7], A = [[1, 2, 3], [3, 4, 5.5]]
+        const v[i] = 2*i + w[i]/4 for i in 1..N, same[0..N] = 1.5
+        param k[i] = i/2 + v[i] for i in 1..N, c = 0.3
+        x[i]' = -w[i]*x[i]*k[i] + A[1,mod(i,M)+1]*y[mod(i,N)+1] + same[i-1]*exp(-v[i]*t) for i in 1..N
+        y[i]' = sum(A[j,mod(i,3)+1]*x[j] for j in 1..2)*c - (if w[i] > 1 then w[7-i] else y[i])*y[i] for i in 1..N
+        z' = w[2]*z - max(w[i]*x[i] for i in 1..N) + flux[3]
+        flux[i] = sum(w[j]*x[j] for j in 1..i) for i in 1..N
+        x[i](0) = w[i] + c for i in 1..N
+        y(0) = 1; z(0) = v[2]
+    """,
     # networks at every cell, inside sums, in a definition and in a branch
     "net": """model Net
         const N = 5

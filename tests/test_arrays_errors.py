@@ -58,7 +58,7 @@ CASES = [
     ("u[i]' = 1 for i in 1⟦:⟧3", sd.SyntaxModelError, "two dots", "write 1..3"),
     ("u[1⟦..⟧3]' = 2", sd.SyntaxModelError, "a range has no place here", "u[i]' = ... for i in 1..N"),
     ("x' = u[1⟦](⟧0)" + U, sd.SyntaxModelError, "not a function", "u[...]*(...)"),
-    ("const c = ⟦[⟧1, 2]; x' = 1", sd.SyntaxModelError, "one number", "param c = [...]"),
+    ("const c = ⟦[1, [2]]⟧; x' = 1", sd.ModelError, "rows of different lengths", "write [1, 2, 3]"),
     ("y = ⟦[⟧1, 2]; x' = 1", sd.SyntaxModelError, "a list has no meaning here", "param k = [1, 2, 3]"),
     ("⟦for⟧ i in 1..3: u[i]' = 1", sd.SyntaxModelError, "`for` is not a statement", "behind the equation"),
     ("u[i]' = 1 for i ⟦∈⟧ 1..3", sd.SyntaxModelError, "`∈`", "`in`"),

@@ -20,6 +20,7 @@ PIECES = (
     "x' θ'' dx/dt d(x)/dt x(0) x'(0) NN(x) U(x)[1] @ode_def @ode_def_bare ( ) [ ] { } , ; : ? = == := += -= *= /= -> "
     "0= λ @stiff @stiff( "
     "i j N u[i] u[1] v[i,j] u[i]' u[i-1] [1,2] sum( prod( for i in 1..N 1..3 mod( "
+    "1..2..N sum(u) max(w*u) w = [1, 2] "
     "=> + - * / ^ ** < <= > >= != && || ! // √ · − ≤ ' ′ ″ # #= =# .. . 0 1 2 3.5 1e3 1e999 .5 2x 2( 0x1 1_0 "
     '\\ " $ % & | ~ ∂ \u0301 ² ₁ ⁻³ )² x² sin² |x| || piecewise( heaviside( ½ \x00 \ufeff \u2028 é 変 🐁'
 ).split()
@@ -63,6 +64,8 @@ STATEMENTS = (
     "w[i](0) = i; param q[i] = 0.5*i in [0, i] for i in 1..N, r[1..2, 0..1] = 1 log, l = [1, 2, 3]",
     "z[i, j]'' = r[i, j]*z[i, j] + l[2] for i in 1..2, j in 0..1; z(0) = 2",
     "flux[i] = sum(w[j]*j for j in i..N, k in 1..j) for i in 1..N - 1",
+    "const c = [1, 2.5, 3, 4], m[i, j] = i - j for i in 1..2, j in 0..1, s[1..3] = g",
+    "o[i]' = c[i]*o[i] + sum(o*c) - max(w) for i in 1..2..3; o[i]' = 0 for i in N..-2..2; o[i](0) = m[1, 1]",
     "at 5: w[i] *= 2 for i in 1..2, w[3] = 0, x += max(w[i] for i in 1..N)",
     "0 = x^2 + λ*y - 1",
     "0 = 2*v' + x; v(0) = 1",

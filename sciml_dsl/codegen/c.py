@@ -260,6 +260,8 @@ def _data(program: Program | LoopProgram, printer: CPrinter, dialect: Dialect) -
     groups = zip(("STATES", "PARAMETERS", "OBSERVABLES"), layout.labels(program), strict=True)
     for name, names in groups:
         lines += _array(f"{text} {name}[]", map(_string, names), "0")
+    if dialect.table and isinstance(program, LoopProgram) and program.system.constants:
+        lines += _constants(program, printer)
     lines += _array(f"{number} P0[]", layout.numbers(printer, program.whole), "0.0")
     if isinstance(program, Program):
         if program.initial is not None:
@@ -277,6 +279,10 @@ def _data(program: Program | LoopProgram, printer: CPrinter, dialect: Dialect) -
         lines += _array(f"{text} EVENTS[]", (_string(event.kind) for event in system.events), "0")
         lines += _array(f"{whole} TERMINAL[]", (str(int(event.terminate)) for event in system.events), "0")
     return lines
+
+
+def _constants(program: LoopProgram, printer: CPrinter) -> list[str]:
+    return _array("static const double CONSTANTS[]", layout.numbers(printer, program.system.constants), "0.0")
 
 
 def _function(program: Program, routine: Routine, printer: CPrinter, dialect: Dialect) -> list[str]:
@@ -387,6 +393,8 @@ def _loop_function(program: LoopProgram, routine: LoopRoutine, printer: CPrinter
     public = f"{dialect.public} " if dialect.public else ""
     lines = [f"/* {routine.doc} */", f"{public}void {routine.name}({', '.join(arguments)})", "{"]
     lines += [f"    const double {program.names.leaves[k, i]} = {printer.leaf(k, i)};" for k, i in inside.leaves]
+    if not dialect.table and any("CONSTANTS[" in line for line in inside.lines):
+        lines += layout.indented(_constants(program, printer))  # code on a device reads no arrays of the host
     temps = routine.n_temps
     if temps:
         lines += [

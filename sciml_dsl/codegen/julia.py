@@ -184,6 +184,8 @@ def _data(program: Program | LoopProgram, printer: JuliaPrinter) -> list[str]:
         lines = layout.wrapped("const STATES = String", _names(program.states), "", "[]")
         lines += layout.wrapped("const PARAMETERS = String", _names(program.parameters), "", "[]")
         lines += layout.wrapped("const OBSERVABLES = String", _names(program.observables), "", "[]")
+        if program.system.constants:
+            lines += array("CONSTANTS", "Float64", _numbers(printer, program.system.constants))
         lines += array("P0", "Float64", _numbers(printer, program.defaults))
     else:
         lines = array("STATES", "String", [_string(name) for name in program.system.states])

@@ -56,6 +56,12 @@ def python_numbers(program: Program | LoopProgram, printer: Printer, values: Seq
     return items
 
 
+def constant_arrays(program: Program | LoopProgram, printer: Printer, start: str = "", end: str = "") -> list[str]:
+    """The numbers of arrays of constants, which loops read by their place."""
+    values = program.system.constants if isinstance(program, LoopProgram) else ()
+    return wrapped(f"CONSTANTS = {start}", python_numbers(program, printer, values), end) if values else []
+
+
 def strings(values: Iterable[str]) -> list[str]:
     return [repr(v) for v in values]
 

@@ -205,6 +205,14 @@ class Module:
     whole: int = 3 * CHUNK
     """Items up to which a function is not split."""
 
+    def _numbers(self) -> list[str]:
+        """The arrays of constants, where a function reads them."""
+        values = getattr(self.system, "constants", ())
+        if not values or not any("@numbers" in function for function in self.functions):
+            return []
+        items = ", ".join(f"double {number(value)}" for value in values)
+        return [f"@numbers = private unnamed_addr constant [{len(values)} x double] [{items}], align 32"]
+
     def text(self) -> str:
         """The whole module."""
         unary, binary = set(self.unary), set(self.binary)
@@ -229,6 +237,7 @@ class Module:
             parts += ["declare noalias ptr @malloc(i64)", "declare void @free(ptr)"]
         parts.append("declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)")
         parts += self.constants
+        parts += self._numbers()
         parts += [definitions(self.system.networks[k], k, needed) for k, needed in sorted(self.networks.items())]
         return "\n".join(parts + self.functions) + "\n"
 

@@ -22,7 +22,7 @@ from .loop_program import Loop, LoopRoutine, Store
 ON_STACK = 4096
 """Temporary numbers a function keeps on the stack."""
 
-VECTORS = {"state": "%u", "param": "%p", "seed": "%v", "temp": "%temp", "out": "%out"}
+VECTORS = {"state": "%u", "param": "%p", "seed": "%v", "const": "@numbers", "temp": "%temp", "out": "%out"}
 
 
 def add_routine(

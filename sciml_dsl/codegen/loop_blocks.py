@@ -19,7 +19,7 @@ from .blocks import Names, write
 from .loop_program import Loop, LoopRoutine, Store
 from .printer import ATOM, Printer, Text
 
-ARRAYS = {"state": "u", "param": "p", "seed": "v", "temp": "temp", "out": "out"}
+ARRAYS = {"state": "u", "param": "p", "seed": "v", "const": "CONSTANTS", "temp": "temp", "out": "out"}
 NEUTRAL = {"sum": 0.0, "prod": 1.0, "min": float("inf"), "max": float("-inf")}
 
 

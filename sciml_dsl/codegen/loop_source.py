@@ -108,7 +108,7 @@ def _name(spec: ModelSpec, kind: str, i: int) -> str:
 
 def _names(spec: ModelSpec, system: LoopSystem, reserved: Sequence[str], free: Identifiers) -> Names:
     free.reserve([*PUBLIC, *ARGUMENTS, *reserved, *(f"affect_{k}" for k in range(len(system.events)))])
-    free.reserve(["temp", "jacobian_rows", "jacobian_columns", "ARRAYS"])
+    free.reserve(["temp", "jacobian_rows", "jacobian_columns", "ARRAYS", "CONSTANTS"])
     scalars = {kind: _scalars(spec, kind) for kind in ("state", "parameter", "observable")}
     leaves = {("state", i): free.claim(name) for name, i in scalars["state"].items()}
     leaves |= {("param", i): free.claim(name) for name, i in scalars["parameter"].items()}

@@ -218,7 +218,7 @@ def _switches(system: LoopSystem) -> list[int]:
 def _varies(system: LoopSystem, node: int) -> bool:
     graph = system.graph
     found = place(graph, node)
-    return graph.op[node] in ("netcall", "reduce") or (found is not None and found[0] != "param")
+    return graph.op[node] in ("netcall", "reduce") or (found is not None and found[0] not in ("param", "const"))
 
 
 def _row(nodes: list[int]) -> tuple[Loop, ...]:

@@ -134,6 +134,7 @@ def source(model: Model) -> str:
     )
     lines += ["", "import math", "", "import numpy as np", "from numba import njit", ""]
     lines += layout.constants(program, printer)
+    lines += layout.constant_arrays(program, printer, "np.array(", ")")
     lines += layout.wrapped("P0 = np.array(", layout.python_numbers(program, printer, program.whole), ")")
     if isinstance(program, Program) and program.initial is not None:
         lines += layout.wrapped("U0 = np.array(", layout.numbers(printer, program.initial), ")")

@@ -247,7 +247,8 @@ def source(model: Model) -> str:
 
 def data(program: Program | LoopProgram, printer: Printer, array: str, end: str = ")") -> list[str]:
     """P0, U0 and WEIGHTS as arrays, as far as the model has them."""
-    lines = layout.wrapped(f"P0 = {array}", layout.python_numbers(program, printer, program.defaults), end)
+    lines = layout.constant_arrays(program, printer, array, end)
+    lines += layout.wrapped(f"P0 = {array}", layout.python_numbers(program, printer, program.defaults), end)
     if isinstance(program, Program) and program.initial is not None:
         lines += layout.wrapped(f"U0 = {array}", layout.numbers(printer, program.initial), end)
     if program.weights is not None:

@@ -136,6 +136,7 @@ def source(model: Model) -> str:
     about = ["f(t, u, p) gives du/dt as a list; needs only the module math."]
     lines = layout.docstring(program, [*layout.WEIGHTS_INSIDE[program.weights is None :], *about])
     lines += ["", "import math", "", *layout.constants(program, printer)]
+    lines += layout.constant_arrays(program, printer)
     lines += layout.wrapped("P0 = ", layout.python_numbers(program, printer, program.defaults))
     if isinstance(program, Program) and program.initial is not None:
         lines += layout.wrapped("U0 = ", layout.numbers(printer, program.initial))

@@ -46,7 +46,7 @@ def emit(spec: ModelSpec) -> str:
     infinity = _infinity(spec) if any(math.isinf(b) for p in spec.parameters for b in (p.lower, p.upper)) else ""
     blocks.append(
         _parameters(spec, infinity)
-        + [f"const {c.name} = {number(c.value)}" for c in spec.constants]
+        + _constants(spec)
     )
     blocks.append([line for given in spec.inputs for line in _input(given)])
     blocks.append([_network(net) for net in spec.networks if net.declared])
@@ -222,6 +222,23 @@ def _initial(spec: ModelSpec) -> list[str]:
         if expr is not None:
             lines.append(f"{spec.states[position]}(0) = {expression(expr)}")
         position += 1
+    return lines
+
+
+def _constants(spec: ModelSpec) -> list[str]:
+    starts = _starts(spec, "constant")
+    lines: list[str] = []
+    position = 0
+    while position < len(spec.constants):
+        array = starts.get(position)
+        if array is None:
+            c = spec.constants[position]
+            lines.append(f"const {c.name} = {number(c.value)}")
+            position += 1
+            continue
+        items = tuple(Parameter(c.name, c.value) for c in spec.constants[array.elements])
+        lines += ["const" + line.removeprefix("param") for line in _array_parameter(array, items, "")]
+        position += array.size
     return lines
 
 

@@ -135,6 +135,7 @@ def source(model: Model) -> str:
     ]
     lines = layout.docstring(program, [*layout.WEIGHTS_INSIDE[program.weights is None :], *about])
     lines += ["", "import math", "", "import torch", "", *layout.constants(program, printer)]
+    lines += layout.constant_arrays(program, printer, "torch.tensor(", ", dtype=torch.float64)")
     lines += layout.wrapped("P0 = ", layout.python_numbers(program, printer, program.defaults))
     if isinstance(program, Program) and program.initial is not None:
         lines += layout.wrapped("U0 = ", layout.numbers(printer, program.initial))
@@ -210,6 +211,8 @@ class TorchSyntax(ArraySyntax):
         return f"({code}).to(p.dtype)" if " " in code else f"{code}.to(p.dtype)"
 
     def read(self, vector: str, code: str) -> str:
+        if vector == "const":
+            return f"CONSTANTS.to(p)[..., {code}]"
         return f"{ARRAYS[vector]}[..., {code}]" + (".clone()" if vector == "temp" else "")
 
     def spread(self, value: str, count: int) -> str:

@@ -86,7 +86,9 @@ def text(spec: ModelSpec) -> str:
     add("states", list(headings(spec, spec.states, "state")), len(spec.states))
     shown = [_parameter(spec, name, k) for name, k in headings(spec, parameters, "parameter").items()]
     add("parameters", shown, len(parameters))
-    add("constants", [f"{c.name} = {number(c.value)}" for c in spec.constants])
+    constants = tuple(c.name for c in spec.constants)
+    values = [_constant(spec, name, k) for name, k in headings(spec, constants, "constant").items()]
+    add("constants", values, len(constants))
     add("inputs", [_input(i) for i in spec.inputs])
     add("observables", list(headings(spec, spec.observables, "observable")), len(spec.observables))
     add("functions", [f"{f.name}({', '.join(f.args)})" for f in spec.functions])
@@ -117,6 +119,17 @@ def _parameter(spec: ModelSpec, name: str, position: int) -> str:
     shown = f"{name} = [{first}{', ...' if len(values) > 3 else ''}]"
     alike = all((q.lower, q.upper) == (p.lower, p.upper) for q in spec.parameters[array.elements])
     return _bounded(p, shown) if alike else shown
+
+
+def _constant(spec: ModelSpec, name: str, position: int) -> str:
+    """One constant, or an array as its first elements."""
+    array = next((a for a in spec.arrays if a.kind == "constant" and a.start == position), None)
+    if array is None:
+        return f"{name} = {number(spec.constants[position].value)}"
+    values = [c.value for c in spec.constants[array.elements]]
+    if len(set(values)) == 1:
+        return f"{name} = {number(values[0])}"
+    return f"{name} = [{', '.join(map(number, values[:3]))}{', ...' if len(values) > 3 else ''}]"
 
 
 def _bounded(p: Parameter, shown: str) -> str:

@@ -185,8 +185,8 @@ class Graph:
     # ------------------------------------------------------------ inside loops
 
     def element(self, vector: str, at: Affine) -> int:
-        """The element at position `at` (from 0) of a vector: "state", "param", "seed" or "temp"."""
-        if at.is_constant and vector != "temp":
+        """The element at position `at` (from 0) of a vector: "state", "param", "seed", "const" or "temp"."""
+        if at.is_constant and vector not in ("temp", "const"):
             return self.leaf(vector, at.constant)
         return self._intern(("element", vector, at), "element", (), cast(Any, (vector, at)))
 

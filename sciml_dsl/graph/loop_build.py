@@ -61,10 +61,16 @@ class LoopBuilder(Builder):
         for alias in ("pi", "π"):
             self.names[alias] = g.const(math.pi)
         self.whole: dict[str, int] = {}
-        for constant in spec.constants:
+        for k in self._scalars("constant", len(spec.constants)):
+            constant = spec.constants[k]
             self.names[constant.name] = g.const(constant.value)
             if float(constant.value).is_integer():
                 self.whole[constant.name] = int(constant.value)
+        self.tables: dict[str, tuple[int, tuple[float, ...]]] = {}  # array of constants -> where it begins, its values
+        start = 0
+        for array in (a for a in spec.arrays if a.kind == "constant"):
+            self.tables[array.name] = start, tuple(c.value for c in spec.constants[array.elements])
+            start += array.size
         self.arrays = {array.name: array for array in spec.arrays}
         self.state_at: dict[str, int] = {}
         for i in self._scalars("state", len(spec.states)):
@@ -127,6 +133,7 @@ class LoopBuilder(Builder):
             inputs=tuple(given.name for given in spec.inputs),
             temporaries=tuple(self._nests),
             n_temps=self._n_temps,
+            constants=tuple(value for _, values in self.tables.values() for value in values),
             builder=self,
         )
 
@@ -348,7 +355,18 @@ class LoopBuilder(Builder):
     def _element_at(self, array: Array, subscripts: tuple[Affine, ...], node: ast.Index | None) -> int:
         if array.kind == "observable":
             return self._defined(array, subscripts, node)
+        if array.kind == "constant":
+            return self._tabulated(array, subscripts)
         return self.graph.element(KINDS[array.kind], self._inside(array, subscripts, array.start))
+
+    def _tabulated(self, array: Array, subscripts: tuple[Affine, ...]) -> int:
+        """An element of an array of constants: a number where it is always the same one."""
+        start, values = self.tables[array.name]
+        at = self._inside(array, subscripts, 0)
+        low, high = integers.interval(at)
+        if len(set(values[low : high + 1])) == 1:
+            return self.graph.const(values[low])
+        return self.graph.element("const", at + start)
 
     def _inside(self, array: Array, subscripts: tuple[Affine, ...], start: int) -> Affine:
         """The position of an element; held inside the array where that is not plain to see."""

@@ -315,6 +315,8 @@ class _Reverse:
         found = place(graph, leaf)
         assert found is not None
         vector, at = found
+        if vector == "const":
+            return
         if vector == "temp":
             stage = system.stage(at)
             if stage not in self.temps:

@@ -49,8 +49,8 @@ class LoopEvent:
 
 @dataclass
 class LoopSystem(Shape):
-    """A model as loops.  Vectors: "state", "param", "seed" and "temp", whose first `n_temps`
-    numbers the nests `temporaries` fill, in this order, before anything reads them.
+    """A model as loops.  Vectors: "state", "param", "seed", "const" with the numbers `constants`, and
+    "temp", whose first `n_temps` numbers the nests `temporaries` fill, in this order, before anything reads them.
 
     `stage` says for the position of a temporary the number of nodes that existed when its
     array was complete: what it is made of is older, what reads it is younger.
@@ -71,6 +71,7 @@ class LoopSystem(Shape):
     events: tuple[LoopEvent, ...]
     inputs: tuple[str, ...]
     builder: LoopBuilder = field(repr=False)
+    constants: tuple[float, ...] = ()
     _memory: dict[Any, Any] = field(default_factory=dict, repr=False)
     algebraic: ClassVar[tuple[int, ...]] = ()  # models with algebraic equations are written out
 

@@ -159,12 +159,16 @@ class Index(Tree):
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """`i in first..last`, both ends included.  Not an expression by itself."""
+    """`i in first..last`, both ends included.  Not an expression by itself.
+
+    Texts may say `first..step..last`; a resolved model has no steps (`model.steps`).
+    """
 
     name: str
     first: Expr
     last: Expr
     span: Span | None = field(default=None, compare=False)
+    step: Expr | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -287,7 +291,8 @@ def rebuild(node: Expr, parts: list[Expr]) -> Expr:
         return Index(node.name, tuple(parts), node.span)
     if isinstance(node, Reduce):
         ranges = tuple(
-            Bound(bound.name, parts[2 * k], parts[2 * k + 1], bound.span) for k, bound in enumerate(node.ranges)
+            Bound(bound.name, parts[2 * k], parts[2 * k + 1], bound.span, bound.step)
+            for k, bound in enumerate(node.ranges)
         )
         return Reduce(node.op, parts[-1], ranges, node.span)
     return node

@@ -293,7 +293,7 @@ def _literal(p: _Place) -> Complaint | None:
         return Complaint(
             "a list has no meaning here",
             p.token.span,
-            "lists are the values of array parameters: param k = [1, 2, 3]; elements are u[i]",
+            "lists are the values of arrays of numbers: param k = [1, 2, 3], const w = [1, 2]; elements are u[i]",
         )
     if p.token.type == "_LBRACE":
         return Complaint(
@@ -331,9 +331,6 @@ def _array(p: _Place) -> Complaint | None:
             Span(before.start, token.end),
             f"write {name}[...]*(...) for a product; initial values stand on the left, {name}[i](0) = ...",
         )
-    if p.head.type == "_CONST" and token.type == "_LSQB":
-        name = p.statement[1].value if len(p.statement) > 1 else "k"
-        return Complaint("a constant is one number", token.span, f"write param {name} = [...] for a list of numbers")
     return None
 
 

@@ -26,7 +26,7 @@ class ModelName:
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """A list of numbers, `[1, 2, 3]` or `[[1, 2], [3, 4]]`, the default of an array parameter."""
+    """A list of numbers, `[1, 2, 3]` or `[[1, 2], [3, 4]]`, of an array of parameters or constants."""
 
     items: tuple[Expr | Values, ...]
     span: Span
@@ -52,11 +52,13 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """One item of `const g = 9.81`."""
+    """One item of `const g = 9.81`; of arrays as for `Parameter`."""
 
     name: Name
-    value: Expr
+    value: Expr | Values
     span: Span
+    subscripts: tuple[Expr | Bound, ...] = ()
+    ranges: tuple[Bound, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,8 +147,10 @@ class Builder:
         return Index(name, tuple(subscripts), Span(token.start, end))
 
     def loop(self, children: list[Any]) -> Bound:
-        token, first, last = children
-        return Bound(token.value, first, last, token.span)
+        token, first, second, third = children
+        if third is None:
+            return Bound(token.value, first, second, token.span)
+        return Bound(token.value, first, third, token.span, second)  # first..step..last
 
     def loops(self, children: list[Bound]) -> tuple[Bound, ...]:
         return tuple(children)
@@ -171,9 +173,8 @@ class Builder:
         return tuple(children)
 
     def values(self, children: list[Any]) -> Values:
-        start = children[0].span.start - 1 if children else 0
-        end = children[-1].span.end + 1 if children else 0
-        return Values(tuple(children), Span(start, end))
+        items = tuple(child for child in children if not isinstance(child, Token))
+        return Values(items, Span(children[0].start, children[-1].end))
 
     # ------------------------------------------------------------ declarations
 
@@ -203,8 +204,9 @@ class Builder:
         return children
 
     def constant(self, children: list[Any]) -> Constant:
-        token, expr = children
-        return Constant(_name(token), expr, _between(token, expr))
+        token, places, given, ranges = children
+        end = given.span if isinstance(given, Values) else span(given)
+        return Constant(_name(token), given, Span(token.start, end.end), places or (), ranges or ())
 
     def constants(self, children: list[Constant]) -> list[Constant]:
         return children

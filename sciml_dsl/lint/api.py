@@ -8,6 +8,7 @@ from dataclasses import replace
 from ..language.ast import Binary, Call, postorder
 from ..language.names import BUILTINS
 from ..language.parse import parse
+from ..model.notation import plain_document
 from ..model.resolve import resolve
 from ..model.spec import ModelSpec
 from . import declared, ranges, writing
@@ -80,7 +81,7 @@ def _subject(spec: ModelSpec) -> Subject:
         document = parse(spec.source, spec.filename)
         read = resolve(document)
         if read == replace(spec, weights=()):
-            return Subject(read, document)
+            return Subject(read, plain_document(document))
     from ..codegen.sciml import emit
 
     text = emit(spec)

@@ -21,12 +21,12 @@ from ..model.subscripts import Loops
 
 
 class Collapsed:
-    """`spec` is the model of scalars; `indices` are the parameters that stand for loop indices,
+    """`spec` is the model of scalars; `indices` are the parameters that stand for loop indices and arrays of constants,
     `numbers` the array parameters whose elements have defaults of both signs."""
 
     def __init__(self, spec: ModelSpec) -> None:
         self.constants = {c.name: c.value for c in spec.constants}
-        self.bounds: dict[str, tuple[int, int]] = {}
+        self.bounds: dict[str, tuple[float, float]] = {}
         self.numbers: set[str] = set()
         self.original = spec
         self.spec = self._collapse(spec) if spec.loops else spec
@@ -34,6 +34,11 @@ class Collapsed:
 
     def _collapse(self, spec: ModelSpec) -> ModelSpec:
         plain = self.plain
+        tables = [a for a in spec.arrays if a.kind == "constant"]
+        for array in tables:  # the numbers of an array of constants are a range, as those of an index
+            values = [c.value for c in spec.constants[array.elements]]
+            self.bounds[array.name] = (min(values), max(values))
+        elements = {k for array in tables for k in range(array.start, array.start + array.size)}
         derivatives = [plain(expr) for expr in _given(spec.derivatives) if expr is not None]
         initial = [None if expr is None else plain(expr) for expr in _given(spec.initial)]
         states = self._names(spec.states, "state")
@@ -68,6 +73,7 @@ class Collapsed:
             derivatives=tuple(derivatives),
             initial=tuple(initial),
             parameters=(*parameters, *indices),
+            constants=tuple(c for k, c in enumerate(spec.constants) if k not in elements),
             definitions=tuple(definitions),
             functions=functions,
             events=events,

@@ -32,6 +32,9 @@ def unused(s: Subject) -> Iterator[Found]:
     for c in s.spec.constants:
         if c.name not in s.used and c.name not in numbers:
             yield Found("unused-constant", f"the constant `{c.name}` is used nowhere", s.place(c.name), leave)
+    for array in s.original.arrays:
+        if array.kind == "constant" and array.name not in s.used and array.name not in numbers:
+            yield Found("unused-constant", f"the constant `{array.name}` is used nowhere", s.place(array.name), leave)
     for i in s.spec.inputs:
         if i.name not in s.used:
             yield Found("unused-input", f"the input `{i.name}` is used nowhere", s.place(i.name), leave)
@@ -177,7 +180,7 @@ def _ranges(statement: syntax.Statement) -> Iterator[Expr]:
     said: list[object] = [statement, *(statement.assignments if isinstance(statement, syntax.Event) else ())]
     for one in said:
         for bound in getattr(one, "ranges", ()):
-            yield from (bound.first, bound.last)
+            yield from (bound.first, bound.last, *(() if bound.step is None else (bound.step,)))
         for place in getattr(one, "subscripts", ()):
             yield from (place.first, place.last) if isinstance(place, Bound) else (place,)
         for expr in (getattr(one, name, None) for name in ("expr", "body", "subject")):
@@ -186,4 +189,4 @@ def _ranges(statement: syntax.Statement) -> Iterator[Expr]:
                     if isinstance(node, Index):
                         yield from node.subscripts
                     elif isinstance(node, Reduce):
-                        yield from (end for bound in node.ranges for end in (bound.first, bound.last))
+                        yield from (end for b in node.ranges for end in (b.first, b.last, b.step) if end is not None)

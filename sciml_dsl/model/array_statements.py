@@ -63,6 +63,12 @@ class ArrayStatements:
                 return False
             self.parameter(statement)
             return True
+        if isinstance(statement, syntax.Constant):
+            known = statement.name.name in self.parameters
+            if not (known or statement.subscripts or statement.ranges or isinstance(statement.value, syntax.Values)):
+                return False
+            self.parameter(as_parameter(statement), "constant")
+            return True
         if isinstance(statement, syntax.Derivative) and statement.subscripts:
             self.derivative(statement)
         elif isinstance(statement, syntax.Definition) and statement.subscripts:
@@ -110,13 +116,13 @@ class ArrayStatements:
         """`u[i](0) = ...`"""
         self.initial.setdefault(s.name.name, []).append(s)
 
-    def parameter(self, s: syntax.Parameter) -> None:
-        """`param k[i] = ...`, `param k[1..3]`, `param k = [1, 2, 3]`"""
+    def parameter(self, s: syntax.Parameter, kind: str = "parameter") -> None:
+        """`param k[i] = ...`, `param k[1..3]`, `param k = [1, 2, 3]`, and the same with `const`."""
         name = s.name.name
         known = self.parameters.get(name)
-        if known is None:
-            self.claim(s.name, "parameter")
-            known = self.parameters[name] = ParameterArray(name)
+        if known is None or known.kind != kind:
+            self.claim(s.name, kind)
+            known = self.parameters[name] = ParameterArray(name, kind)
         known.statements.append(s)
 
     # ------------------------------------------------------------ boxes
@@ -278,7 +284,10 @@ class ArrayStatements:
         names, places, of_observables = self._lay_out(
             [n for n, kind in kinds.items() if kind == "observable"], "observable"
         )
-        _, _, of_parameters = self._lay_out([n for n, kind in kinds.items() if kind == "parameter"], "parameter")
+        of_parameters, of_constants = (
+            self._lay_out([n for n, kind in kinds.items() if kind == wanted], wanted)[2]
+            for wanted in ("parameter", "constant")
+        )
         known, count = spec.constants, len(states)
         equations = [block for block in blocks if block.kind == "derivative"]
         starts = [block for block in blocks if block.kind == "initial"]
@@ -293,7 +302,7 @@ class ArrayStatements:
             definitions=Definitions(
                 len(names), {places[name]: d for name, d in definitions.items()}, of_observables, defined, known
             ),
-            arrays=(*of_states, *of_parameters, *of_observables),
+            arrays=(*of_states, *of_parameters, *of_observables, *of_constants),
             blocks=(*equations, *starts, *defined),
         )
 
@@ -319,5 +328,10 @@ class ArrayStatements:
     def parameter_items(
         self, name: str, kinds: dict[str, str], scalar: Callable[[syntax.Parameter], Parameter]
     ) -> list[Parameter]:
-        """The elements of an array parameter, in order."""
+        """The elements of an array of parameters or constants, in order."""
         return self.parameters[name].items(self.ranges, kinds, scalar)
+
+
+def as_parameter(s: syntax.Constant) -> syntax.Parameter:
+    """An array of constants, said as one of parameters: the values are computed alike."""
+    return syntax.Parameter(s.name, s.value, None, None, False, s.span, subscripts=s.subscripts, ranges=s.ranges)

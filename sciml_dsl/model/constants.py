@@ -45,6 +45,10 @@ def evaluate(
             if isinstance(parts[0], _Bad):
                 return parts[0]
             return parts[1] if parts[0] else parts[2]
+        if isinstance(node, Index):
+            element = _element(node, parts, known)
+            if element is not None:
+                return element
         if isinstance(node, (Index, Reduce)):
             thing = f"`{node.name}[...]` is an element of an array" if isinstance(node, Index) else "this is a range"
             message = f"{what} must be a number, and {thing}"
@@ -63,6 +67,20 @@ def evaluate(
     if math.isnan(value) or (math.isinf(value) and not infinite):
         raise Complaint(f"{what} is not a finite number", expr.span or _NOWHERE, None, ModelError)
     return value
+
+
+def _element(node: Index, parts: list[float | _Bad], known: Mapping[str, float]) -> float | _Bad | None:
+    """The value of an element of an array of constants, None where there is none of this name."""
+    whole: list[str] = []
+    for part in parts:
+        if isinstance(part, _Bad) or not float(part).is_integer():
+            return part if isinstance(part, _Bad) else None
+        whole.append(str(int(part)))
+    element = f"{node.name}[{','.join(whole)}]"
+    if element in known or not any(name.startswith(f"{node.name}[") for name in known):
+        return known.get(element)
+    span = node.span or _NOWHERE
+    return _Bad(Complaint(f"the array `{node.name}` has no element `{element}`", span, None, NameModelError))
 
 
 def _name(node: Name, known: Mapping[str, float], what: str, kinds: Mapping[str, str], infinite: bool) -> float | _Bad:

@@ -234,7 +234,7 @@ def written_out(spec: ModelSpec, what: str = "this") -> ModelSpec:
     """
     if not spec.loops:
         return spec
-    size = sum(array.size for array in spec.arrays if array.kind != "parameter")
+    size = sum(array.size for array in spec.arrays if array.kind not in ("parameter", "constant"))
     if size > MAX_WRITTEN:
         largest = max(spec.arrays, key=lambda array: array.size)
         raise UnsupportedError(

@@ -27,7 +27,7 @@ def dependencies(spec: ModelSpec) -> dict[str, tuple[str, ...]]:
     known = [  # in the order in which they are listed
         *_collected(spec, spec.states, "state"),
         *_collected(spec, parameters, "parameter"),
-        *(c.name for c in spec.constants),
+        *_collected(spec, tuple(c.name for c in spec.constants), "constant"),
         *_collected(spec, spec.observables, "observable"),
         *(net.name for net in spec.networks),
         *(i.name for i in spec.inputs),
@@ -56,8 +56,8 @@ def dependencies(spec: ModelSpec) -> dict[str, tuple[str, ...]]:
 def headings(spec: ModelSpec, names: tuple[str, ...], kind: str) -> dict[str, int]:
     """Names as a summary shows them, arrays as `u[1..100]`, and the position of each (of its first element).
 
-    Arguments: `names` of all states, parameters or observables; `kind`, "state",
-    "parameter" or "observable".
+    Arguments: `names` of all states, parameters, observables or constants; `kind`, "state",
+    "parameter", "observable" or "constant".
     """
     boxes = {array.name: box(array.name, array.bounds) for array in spec.arrays if array.kind == kind}
     return {boxes.get(name, name): position for name, position in _collected(spec, names, kind).items()}

@@ -64,7 +64,15 @@ def defined(statements: Iterable[syntax.Statement]) -> set[str]:
 
 def plain(statement: S, known: set[str]) -> S:
     """A statement with its expressions rewritten; `known` are the names that mean something."""
-    return _mapped(statement, lambda expr: plain_expression(expr, known))
+    return mapped(statement, lambda expr: plain_expression(expr, known))
+
+
+def plain_document(document: syntax.Document) -> syntax.Document:
+    """A document that was resolved, in the plain notation."""
+    if not needs_rewriting(document.source):
+        return document
+    known = defined(document.statements)
+    return replace(document, statements=tuple(plain(statement, known) for statement in document.statements))
 
 
 def plain_expression(expr: Expr, known: set[str]) -> Expr:
@@ -123,15 +131,15 @@ def _condition(expr: Expr) -> bool:
     return isinstance(expr, Unary) and expr.op == "not"
 
 
-def _mapped(value: Any, change: Callable[[Expr], Expr]) -> Any:
+def mapped(value: Any, change: Callable[[Expr], Expr]) -> Any:
     """`value` with every expression in it changed; subscripts and ranges are numbers and stay."""
     if isinstance(value, Tree):
         return change(value)  # type: ignore[arg-type]
     if isinstance(value, tuple) and not isinstance(value, Span):
-        return tuple(_mapped(item, change) for item in value)
+        return tuple(mapped(item, change) for item in value)
     if is_dataclass(value) and not isinstance(value, type):
         changed = {
-            f.name: _mapped(old, change)
+            f.name: mapped(old, change)
             for f in fields(value)
             if f.name not in ("name", "names", "args", "inputs", "subscripts", "ranges")
             and isinstance(old := getattr(value, f.name), (Tree, tuple, syntax.Values, syntax.Assignment))

@@ -1,4 +1,4 @@
-"""Array parameters: `param k[i] = 0.1*i for i in 1..3`, `param k[1..3] = 1`, `param k = [1, 2, 3]`.
+"""Arrays of parameters and constants: `param k[i] = 0.1*i for i in 1..3`, `const k[1..3] = 1`, `param k = [1, 2, 3]`.
 
 Takes the statements about one name; gives the box of its elements and a
 `Parameter` for each.  Numbers are computed for all elements of a statement at
@@ -47,9 +47,10 @@ _COMPARE: dict[str, Callable[[float, float], bool]] = {
 
 @dataclass
 class ParameterArray:
-    """The statements about one array parameter."""
+    """The statements about one array of parameters or constants."""
 
     name: str
+    kind: str = "parameter"  # or "constant"
     statements: list[syntax.Parameter] = field(default_factory=list)
     bounds: Bounds = ()
     _said: list[Said] = field(default_factory=list)
@@ -57,7 +58,7 @@ class ParameterArray:
     def settle(self, ranges: Ranges) -> Bounds:
         """The box of the elements."""
         self._said = [self._elements(s, ranges) for s in self.statements]
-        array = Gathered(self.name, "parameter", self._said)
+        array = Gathered(self.name, self.kind, self._said)
         for said in self._said:
             said.evaluated = said.evaluated or ranges.evaluate(said)
             ranges.subscripts(said)
@@ -78,11 +79,15 @@ class ParameterArray:
             raise Complaint(
                 f"`{element}` is one element, and the array has no other",
                 only.name.span or NOWHERE,
-                f"write param {self.name}[{whole_box}] for an array, or give its other elements",
+                f"write {self._word} {self.name}[{whole_box}] for an array, or give its other elements",
                 ModelError,
             )
         complete(array, ranges.constants, "value", self._twice)
         return self.bounds
+
+    @property
+    def _word(self) -> str:
+        return "param" if self.kind == "parameter" else "const"
 
     def _twice(self, element: str, said: Said) -> Complaint:
         return Complaint(f"`{element}` is declared twice", said.span, "give each element once", NameModelError)
@@ -97,14 +102,13 @@ class ParameterArray:
                 raise Complaint(
                     "a list gives the values of a whole array",
                     s.default.span,
-                    f"write param {self.name} = [...]",
+                    f"write {self._word} {self.name} = [...]",
                     ModelError,
                 )
         if not s.subscripts:
             if shape is None:
-                raise Complaint(
-                    f"`{self.name}` is an array elsewhere", span, f"write param {self.name}[...] = ...", NameModelError
-                )
+                hint = f"write {self._word} {self.name}[...] = ..."
+                raise Complaint(f"`{self.name}` is an array elsewhere", span, hint, NameModelError)
             return _box(tuple((1, n) for n in shape), s)
         if not _stretched(s):
             subscripts = tuple(p for p in s.subscripts if not isinstance(p, Bound))
@@ -142,6 +146,18 @@ class ParameterArray:
         return _box(tuple(box), s)
 
     # ------------------------------------------------------------ numbers
+
+    def uses(self) -> set[str]:
+        """The names that the values are computed from."""
+        pending: list[Expr | syntax.Values] = [s.default for s in self.statements if s.default is not None]
+        found: set[str] = set()
+        while pending:
+            item = pending.pop()
+            if isinstance(item, syntax.Values):
+                pending.extend(item.items)
+            else:
+                found |= names(item)
+        return found
 
     def items(
         self, ranges: Ranges, kinds: dict[str, str], scalar: Callable[[syntax.Parameter], Parameter]
@@ -208,11 +224,12 @@ class ParameterArray:
         found: list[Parameter] = []
         for k, at in enumerate(positions):
             if k == MAX_COMPUTED:
+                otherwise = f", or declare `{self.name}` without values and give them as p"
                 raise Complaint(
                     f"the numbers of `{self.name}` cannot be computed for all {count:,} elements at once: some are "
                     "not finite, or bounds differ from element to element",
                     s.span,
-                    f"look at the ends of the range, or declare `{self.name}` without values and give them as p",
+                    "look at the ends of the range" + (otherwise if self.kind == "parameter" else ""),
                     ModelError,
                 )
             point = {name: column[k] for name, column in indices.items()}

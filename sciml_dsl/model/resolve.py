@@ -31,6 +31,7 @@ from .notation import defined, needs_rewriting, plain
 from .problems import NOWHERE, Enough, Problems
 from .scope import Scope
 from .spec import Block, Constant, Definition, Event, Function, Input, ModelSpec, Parameter
+from .steps import Steps, has_steps, plain_constants
 
 MAX_WRITTEN_OUT = 20_000_000
 MAX_CALL_DEPTH = 200
@@ -115,6 +116,7 @@ class _Resolver:
         constants = self.constant_values()
         self.arrays.settle(constants)
         kinds = self.scope.described()
+        constants = self.with_elements(constants, kinds)
         parameters = self.parameter_items(constants, kinds)
         inputs = self.attempted(self.inputs.values(), lambda statement: self.input(statement, constants, kinds))
         self.attempt(self.check_recursion)
@@ -159,11 +161,16 @@ class _Resolver:
 
     def statements(self) -> Sequence[syntax.Statement]:
         """The statements in the plain notation."""
-        statements = self.document.statements
-        if not needs_rewriting(self.document.source):
-            return statements
-        known = defined(statements)
-        return self.attempted(statements, lambda statement: plain(statement, known))
+        statements: Sequence[syntax.Statement] = self.document.statements
+        if needs_rewriting(self.document.source):
+            known = defined(statements)
+            statements = self.attempted(statements, lambda statement: plain(statement, known))
+        if has_steps(statements):
+            constants, wrong = plain_constants(statements)
+            self.problems.unclear |= wrong
+            kinds = dict.fromkeys(defined(statements) - constants.keys(), "not a constant")
+            statements = self.attempted(statements, Steps(constants, kinds).plain)
+        return statements
 
     def without_tables(self) -> None:
         """What was refused while it was declared is nothing, and nothing can be said of it."""
@@ -403,10 +410,11 @@ class _Resolver:
     # ------------------------------------------------------------ numbers
 
     def constant_values(self) -> dict[str, float]:
-        needs = {name: sorted(names(c.value) & self.constants.keys()) for name, c in self.constants.items()}
+        given = {name: c.value for name, c in self.constants.items() if not isinstance(c.value, syntax.Values)}
+        needs = {name: sorted(names(value) & given.keys()) for name, value in given.items()}
         sequence, cycle = order(needs)
         if cycle is not None:
-            place = self.constants[cycle[0]].value.span or NOWHERE
+            place = given[cycle[0]].span or NOWHERE
             message = f"the constant `{cycle[0]}` depends on itself: {' → '.join(cycle)}"
             self.problems.report(Complaint(message, place, None, ModelError))
             self.problems.unclear.update(cycle)
@@ -414,12 +422,43 @@ class _Resolver:
         values: dict[str, float] = {}
         kinds = self.scope.described()
         for name in sequence:
-            value = self.attempt(evaluate, self.constants[name].value, values, f"the constant `{name}`", kinds)
+            value = self.attempt(evaluate, given[name], values, f"the constant `{name}`", kinds)
             if value is None:
                 self.problems.unclear.add(name)
             else:
                 values[name] = value
         return {name: values[name] for name in self.constants if name in values}
+
+    def with_elements(self, constants: dict[str, float], kinds: dict[str, str]) -> dict[str, float]:
+        """The constants with the elements of arrays of constants among them, in the order of declaration."""
+        arrays = {name: a for name, a in self.arrays.parameters.items() if a.kind == "constant"}
+        if not arrays:
+            return constants
+        needs = {name: sorted(array.uses() & arrays.keys() - {name}) for name, array in arrays.items()}
+        sequence, cycle = order(needs)
+        if cycle is not None:
+            message = f"the constant `{cycle[0]}` depends on itself: {' → '.join(cycle)}"
+            self.problems.report(Complaint(message, self.places.get(cycle[0], NOWHERE), None, ModelError))
+            self.problems.unclear.update(cycle)
+            sequence = []
+        known = dict(constants)
+        values: dict[str, dict[str, float]] = {}
+        for name in sequence:
+            if name in self.scope.arrays:
+                scalar = partial(self.constant_item, known=known, kinds=kinds)
+                items = self.attempt(self.arrays.parameter_items, name, kinds, scalar) or []
+                values[name] = {item.name: item.default for item in items if item.default is not None}
+                known |= values[name]
+        found: dict[str, float] = {}
+        for name, kind in self.scope.kinds.items():
+            if kind == "constant":
+                found |= values[name] if name in values else {name: constants[name]} if name in constants else {}
+        return found
+
+    def constant_item(self, p: syntax.Parameter, known: dict[str, float], kinds: dict[str, str]) -> Parameter:
+        """One element of an array of constants."""
+        assert p.default is not None and not isinstance(p.default, syntax.Values)
+        return Parameter(p.name.name, evaluate(p.default, known, f"the constant `{p.name.name}`", kinds))
 
     def parameter_items(self, constants: dict[str, float], kinds: dict[str, str]) -> tuple[Parameter, ...]:
         found: list[Parameter] = []

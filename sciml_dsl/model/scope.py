@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from ..errors import ModelError, NameModelError, ReservedError, suggest
 from ..language.ast import (
+    REDUCTIONS,
     Binary,
     Bound,
     Call,
@@ -44,6 +45,7 @@ from .arrays import Bounds, Ranges
 from .problems import NOWHERE, Problems
 from .spec import Network
 from .subscripts import Loops, box, check_inside, check_integer, check_reduction
+from .whole_arrays import with_ranges
 
 VALUES = ("state", "parameter", "constant", "observable", "input")
 OF_TIME = ("state", "observable", "input")
@@ -110,6 +112,9 @@ class Scope:
         self, expr: Expr, local: Collection[str], networks: bool, time: bool, ranges: tuple[Bound, ...]
     ) -> Expr:
         arguments = local
+        if self.arrays:
+            taken = {*self.kinds, *local, *(bound.name for bound in ranges), *MATH_CONSTANTS, TIME}
+            expr = with_ranges(expr, self.arrays, taken)
         if ranges:
             local = {*local, *(bound.name for bound in ranges)}
         changed = False
@@ -228,7 +233,7 @@ class Scope:
             raise Complaint(
                 f"`{name}` is an array; say which element",
                 span,
-                f"write {name}[{', '.join(str(first) for first, _ in bounds)}], or "
+                f"write {name}[{', '.join(str(first) for first, _ in bounds)}], or sum({name}), which is "
                 f"sum({name}[{index}] for {_ranges_written(bounds)})",
                 NameModelError,
             )
@@ -286,6 +291,8 @@ class Scope:
         name, span, count = node.func, node.span or NOWHERE, len(node.args)
         if name == STIFF or (name in self.problems.unclear and name not in BUILTINS):
             return
+        if name in REDUCTIONS and count == 1 and names(node.args[0]) & self.problems.unclear:
+            return  # of an array about which there is a complaint
         if name in self.functions:
             args = self.functions[name]
             self._no_index(node)
@@ -397,6 +404,10 @@ class Scope:
         if "'" in name:
             base = split_primes(name)[0]
             return Complaint(f"`{name}(...)` is not a value", span, f"write {base}", NameModelError)
+        if name in REDUCTIONS:
+            message = f"`{name}` gathers a range or a whole array, and there is none here"
+            hint = f"write {name}(u[i] for i in 1..N), or {name}(u) of an array u"
+            return Complaint(message, span, hint, NameModelError)
         if name in ELSEWHERE:
             hint = f"write {ELSEWHERE[name]}"
         else:

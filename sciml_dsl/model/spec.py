@@ -130,15 +130,15 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Array:
-    """An array of states, parameters or observables: a box of elements, the last subscript fastest.
+    """An array of states, parameters, observables or constants: a box of elements, the last subscript fastest.
 
     `bounds` are (first, last) for each dimension, both included.  `start` is the
-    position of the first element in `spec.states`, `spec.parameters` or
-    `spec.definitions`.  Elements are named `u[1]`, `w[2,3]`.
+    position of the first element in `spec.states`, `spec.parameters`, `spec.definitions`
+    or `spec.constants`.  Elements are named `u[1]`, `w[2,3]`.
     """
 
     name: str
-    kind: str  # "state" | "parameter" | "observable"
+    kind: str  # "state" | "parameter" | "observable" | "constant"
     bounds: tuple[tuple[int, int], ...]
     start: int
 
@@ -211,7 +211,7 @@ class ModelSpec:
     @property
     def as_loops(self) -> bool:
         """Is the model computed in loops?  With arrays, unless algebraic equations have it written out."""
-        return bool(self.arrays) and not self.algebraic
+        return not self.algebraic and any(array.kind != "constant" for array in self.arrays)
 
     @property
     def observables(self) -> tuple[str, ...]:
