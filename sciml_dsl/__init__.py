@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _LAZY = {
+    "Controller": "solve.methods.registry",
     "Experiment": "fit.experiment",
     "Model": "model.model",
     **dict.fromkeys(
@@ -58,6 +59,7 @@ _LAZY = {
 }
 
 __all__ = [
+    "Controller",
     "DataError",
     "Experiment",
     "FitError",

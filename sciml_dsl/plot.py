@@ -46,8 +46,10 @@ _STYLE: dict[Any, Any] = {
 }
 
 
-def solution(sol: Any, ax: Axes | None = None, path: str | Path | None = None) -> Figure:
-    """Draw the states of a solution against time.
+def solution(
+    sol: Any, names: Sequence[str] | str | None = None, ax: Axes | None = None, path: str | Path | None = None
+) -> Figure:
+    """Draw the states of a solution against time, or what `names` says.
 
     States of similar size share one panel, others get their own; time is drawn
     logarithmically where the solver's steps are spread over many decades.  Arrays of
@@ -57,6 +59,7 @@ def solution(sol: Any, ax: Axes | None = None, path: str | Path | None = None) -
     Arguments:
         sol: what `solve` gives: `t` (T,), `u` (T, n), `states` (n names), `arrays`, and
             `sol(t)`, which interpolates.
+        names: states and observables to draw; default: all states.
         ax: axes to draw into instead of a new figure.
         path: where to write the figure as well (png, pdf or svg by its suffix).
 
@@ -73,13 +76,20 @@ def solution(sol: Any, ax: Axes | None = None, path: str | Path | None = None) -
     """
     _require_matplotlib()
     t, u = _smooth(sol)
+    shown = tuple(sol.states) if names is None else (names,) if isinstance(names, str) else tuple(names)
+    if names is not None:
+        for name in shown:
+            if sol[name].ndim > 1:
+                raise InputError(f"`{name}` is an array; draw single elements, {name}[1], or all states without names")
+        same = t.size == sol.t.size and np.array_equal(t, sol.t)
+        u = np.stack([np.asarray(sol[name] if same else sol(t, name), dtype=float) for name in shown], axis=1)
     logarithmic = _spread_over_decades(np.asarray(sol.t))
     if logarithmic:
         t, u = t[t > 0], u[t > 0]
-    names = tuple(sol.states)
-    arrays = [a for a in getattr(sol, "arrays", ()) if a.kind == "state" and a.size > _LINES and ax is None]
+    kept = getattr(sol, "arrays", ()) if names is None and ax is None else ()
+    arrays = [a for a in kept if a.kind == "state" and a.size > _LINES]
     pictured = {k for a in arrays for k in range(a.start, a.start + a.size)}
-    lines = [i for i in range(len(names)) if i not in pictured]
+    lines = [i for i in range(len(shown)) if i not in pictured]
     groups = [lines] if ax is not None else [[lines[k] for k in group] for group in _by_size(u[:, lines])]
     with _style():
         if ax is None:
@@ -94,7 +104,7 @@ def solution(sol: Any, ax: Axes | None = None, path: str | Path | None = None) -
             axes = [ax]
         for panel, group in zip(axes, groups, strict=False):
             for i in group:
-                panel.plot(t, u[:, i], color=_colour(i), label=names[i])
+                panel.plot(t, u[:, i], color=_colour(i), label=shown[i])
             if logarithmic:
                 panel.set_xscale("log")
             panel.legend(ncols=1 + (len(group) - 1) // 8, fontsize="small")
@@ -161,6 +171,9 @@ def ensemble(
         panels = figure.subplots(down, across, squeeze=False).ravel()
         for panel, (i, name) in zip(panels, enumerate(wanted), strict=False):
             alive = ~np.isnan(values[i]).all(axis=0)
+            if not alive.any():
+                panel.set_title(f"{name}: no trajectory reached an output time")
+                continue
             at, drawn = t[alive], values[i][:, alive]
             for k, share in enumerate(shares):
                 low, high = np.nanquantile(drawn, (0.5 - share / 2, 0.5 + share / 2), axis=0)
@@ -174,7 +187,9 @@ def ensemble(
                 panel.set_xscale("log")
         for panel in panels[len(wanted) :]:
             panel.set_visible(False)
-        panels[0].legend(fontsize="small")
+        labelled = [panel for panel in panels[: len(wanted)] if panel.get_legend_handles_labels()[1]]
+        for panel in labelled[:1]:
+            panel.legend(fontsize="small")
         return _finish(figure, path)
 
 

@@ -315,8 +315,6 @@ def test_networks_take_part():
         ({"u0": {"y": [1, 2]}}, UnknownNameError, "unknown state `y`"),
         ({"p": {"k": [1, 2], "x0": [1, 2, 3]}}, InputError, "`k` has 2 numbers and `x0` has 3"),
         ({"u0": {"x": [1, 2, 3]}, "p": {"k": [1, 2]}}, InputError, "u0 makes 3 trajectories, but p makes 2"),
-        ({"p": {"k": [1, np.nan]}}, InputError, "trajectory 1: the parameter `k` is nan"),
-        ({"u0": {"x": [1, np.inf]}}, InputError, "trajectory 1: the initial value of `x` is inf"),
         ({"p": np.ones((3, 5))}, InputError, r"expected an array \(trajectories, 2\)"),
         ({"p": {"k": [[1.0]]}}, InputError, "a number for each trajectory"),
         ({"p": {"k": "fast"}}, InputError, "expected numbers"),
@@ -345,7 +343,7 @@ def test_what_does_not_fit_is_said(decay, arguments, kind, words):
         ({"rtol": -1.0}, "rtol"),
         ({"saveat": [3.0]}, "outside the time span"),
         ({"sensitivities": True}, "no sensitivities"),
-        ({"stepsize": 0.1}, "options"),
+        ({"stepsize": 0.1}, "no option `stepsize`"),
     ],
 )
 def test_wrong_options_are_said_before_any_work(decay, options, words):

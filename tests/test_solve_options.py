@@ -77,8 +77,10 @@ def test_tolerances_by_name_count_for_their_state_only():
     assert abs(tight["x"][-1] - np.cos(5)) < 1e-7 < abs(loose["x"][-1] - np.cos(5))
     with pytest.raises(UnknownNameError, match="unknown state `w`"):
         m.solve((0, 1), atol={"w": 1e-3})
-    with pytest.raises(InputError, match="must be positive"):
-        m.solve((0, 1), rtol={"x": 0.0})
+    with pytest.raises(InputError, match="not negative"):
+        m.solve((0, 1), rtol={"x": -1e-3})
+    with pytest.raises(InputError, match="is -inf"):
+        m.solve((0, 1), u0={"x": -np.inf})
 
 
 @pytest.mark.parametrize("method", METHODS)

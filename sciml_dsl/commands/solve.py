@@ -36,10 +36,15 @@ _SHOWN = 20  # rows of the table on the screen
 @click.option("--saveat", type=Times(), help="Spacing of the output, or a list of times; default: every step.")
 @click.option("-p", "--parameter", type=Assignment(), multiple=True, help="Value of a parameter; may be repeated.")
 @click.option("-u", "--initial", type=Assignment(), multiple=True, help="Initial value of a state; may be repeated.")
-@click.option("--method", help="auto, tsit5 or rodas5p; default: auto.")
+@click.option("--method", help="A method's name, as tsit5, radau or rk4; default: auto.")
 @click.option("--rtol", type=float, help="Relative tolerance.")
 @click.option("--atol", type=float, help="Absolute tolerance.")
 @click.option("--max-steps", type=int, help="Give up after so many steps.")
+@click.option("--dt", type=float, help="The step of methods that estimate no error (rk4, euler, verlet, ...).")
+@click.option("--dtmax", type=float, help="Largest step.")
+@click.option("--tstops", type=Times(), help="Times to step on exactly, t1,t2,...")
+@click.option("--positive", "positive", multiple=True, help="A state kept from falling below zero; may be repeated.")
+@click.option("--linear-solver", help="Of implicit methods: dense, banded, sparse or krylov.")
 @click.option("--inputs", type=click.Path(path_type=Path), help="CSV table of the model's inputs, with a column t.")
 @output_option("Write the trajectory to this CSV file.")
 @click.option("--plot", type=click.Path(path_type=Path), help="Write a figure to this file.")
@@ -55,6 +60,11 @@ def command(
     rtol: float | None,
     atol: float | None,
     max_steps: int | None,
+    dt: float | None,
+    dtmax: float | None,
+    tstops: float | list[float] | None,
+    positive: tuple[str, ...],
+    linear_solver: str | None,
     inputs: Path | None,
     output: Path | None,
     plot: Path | None,
@@ -69,8 +79,10 @@ def command(
         check_path(plot)
     model = load_model(file)
     options = given(
-        p=dict(parameter), u0=dict(initial), saveat=saveat, method=method, rtol=rtol, atol=atol, max_steps=max_steps
-    )
+        p=dict(parameter), u0=dict(initial), saveat=saveat, method=method, rtol=rtol, atol=atol, max_steps=max_steps,
+        dt=dt, dtmax=dtmax, positive=positive or None, linear_solver=linear_solver,
+        tstops=[tstops] if isinstance(tstops, float) else tstops,
+    )  # fmt: skip
     if inputs is not None:
         from ..fit.table import read_table
 

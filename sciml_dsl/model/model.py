@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, UnknownNameError, suggest
 from .array_values import by_element, number
+from .named import by_name
 from .spec import Array, ModelSpec, Network, Parameter
 
 if TYPE_CHECKING:
@@ -271,16 +272,19 @@ class Model:
         u0: Values | None = None,
         p: Values | None = None,
         method: str = "auto",
-        rtol: float = 1e-6,
-        atol: float | Sequence[float] = 1e-9,
+        rtol: Any = 1e-6,
+        atol: Any = 1e-9,
         saveat: Any = None,
         **options: Any,
     ) -> Solution:
-        """Integrate from `tspan[0]` to `tspan[1]`; see `sciml_dsl.solve.api.solve`.
+        """Integrate from `tspan[0]` to `tspan[1]`; see `sciml_dsl.solve.api.solve` for all there is to say.
 
         Arguments: `u0` and `p` replace initial values and parameters (mapping by
-        name or sequence in the order of `states` and `parameters`); `saveat`, times
-        or a spacing.  Returns a `Solution`.
+        name or sequence in the order of `states` and `parameters`); `method`, "auto" or a name;
+        `rtol`, `atol`, one number, one for each state, or a mapping; `saveat`, times or a spacing.
+        Options: `max_steps`, `dtmax`, `dtmin`, `dt0` (first step), `dt` (methods of fixed steps), `tstops`,
+        `d_discontinuities`, `positive`, `controller`, `progress`, `dtype`, `sensitivities`, `weights`,
+        `linear_solver`, `inputs`, `initialization`.  Returns a `Solution`.
         """
         from ..solve.api import solve
 
@@ -509,6 +513,7 @@ def _flat(network: Network, values: Any) -> tuple[float, ...]:
 def _by_name(values: Values, known: tuple[str, ...], kind: str, arrays: tuple[Array, ...] = ()) -> dict[str, float]:
     """Numbers by name, from a mapping (names or sympy symbols) or a sequence in order."""
     names = set(known)
+    values = by_name(values, kind)
     if isinstance(values, Mapping):
         pairs = by_element(values, arrays, kind) if arrays else {str(name): value for name, value in values.items()}
         for name in pairs:

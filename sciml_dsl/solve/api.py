@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, SolveInterrupted
-from .integrate import EMPTY, NO_COLUMNS, Integrator, Trajectory, vector
+from .integrate import EMPTY, NO_COLUMNS, Integrator, Trajectory
+from .methods import registry
 from .methods.registry import Controller
-from .observe import in_order
+from .options import FINEST, Asked, number, ordered, output_times, precision, steps, time_span, tolerances
 from .prepare import Given, Prepared, prepared
-from .solution import DTYPES, Solution
+from .solution import Solution
 from .status import Status
 from .sundials import METHODS as SUNDIALS
 from .watching import Report, Watcher
@@ -48,7 +49,7 @@ def solve(
     positive: bool | str | Sequence[str] = False,
     controller: str | Controller | None = None,
     progress: bool | Report = False,
-    dtype: str = "float64",
+    dtype: Any = "float64",
     sensitivities: bool | str | Sequence[str] | None = None,
     weights: Mapping[str, Any] | None = None,
     linear_solver: str = "auto",
@@ -65,7 +66,7 @@ def solve(
         comes and goes; or a name from `sciml_dsl.solve.methods.registry.METHODS`.
         "cvode_bdf", "cvode_adams" and "ida" are SUNDIALS' (extra `sundials`).
     rtol, atol : tolerances of the local error: one number, one for each state, or a mapping
-        of some states to numbers (the others keep 1e-6 and 1e-9).
+        of some states to numbers (the others keep 1e-6 and 1e-9).  One of the two may be 0.
     saveat : times of output, a spacing (the end is always included) or an ordered array
         inside the span; None: every step.  At an event's time the value after the event.
     max_steps : attempted steps before giving up.
@@ -82,7 +83,7 @@ def solve(
     controller : of the step size, in place of the method's own: "i", "pi", "pid", or a `Controller`.
     progress : True shows a bar once an integration takes longer than half a second; a callable
         gets a dict (see docs/design.md), and stops the integration by returning True.
-    dtype : "float32" gives results in single precision (half the memory); steps are taken
+    dtype : "float32", also `numpy.float32`, gives results in single precision (half the memory); steps are taken
         in double precision all the same.
     sensitivities : names of parameters and initial values (`"x(0)"`), or True for all
         parameters: the solution then has `sensitivities` (T, n, m).  Exact derivatives of
@@ -114,43 +115,47 @@ def solve(
     [0.367879, 0.135335]
     """
     ready = prepared(model)
-    try:
-        t0, t1 = tspan
-        t0, t1 = float(t0), float(t1)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"the time span must be two numbers, (0, 10); got {tspan!r}") from error
-    if not (math.isfinite(t0) and math.isfinite(t1)):
-        raise InputError(f"the time span ({t0}, {t1}) must be finite")
+    t0, t1 = time_span(tspan)
     values = ready.p(p, weights, inputs)
     ready.check_span(values, t0, t1)
     start = ready.u0(u0, values, t0)
-    times = EMPTY if saveat is None else _output_times(saveat, t0, t1)
+    times = EMPTY if saveat is None else output_times(saveat, t0, t1)
     if (
-        method not in SUNDIALS and type(rtol) is float and type(atol) is float and rtol > 0.0 and atol > 0.0
-        and type(max_steps) is int
+        method not in SUNDIALS and type(rtol) is float and type(atol) is float
+        and FINEST <= rtol < math.inf and 0.0 < atol < math.inf and max_steps == 100_000
         and tstops is None and dt0 is None and dt is None and sensitivities is None and d_discontinuities is None
         and controller is None and positive is False and progress is False and dtmin == 0.0 and dtmax == math.inf
         and dtype == "float64" and initialization == "check" and isinstance(ready.integrator, Integrator)
     ):  # fmt: skip
-        plain = (method, rtol, atol, max_steps, linear_solver)
+        plain = (method, rtol, atol, 100_000, linear_solver)
         return _plainly(ready, ready.integrator, start, values, t0, t1, times, saveat is None, plain)
-    stops = EMPTY if tstops is None else _ordered(tstops, t0, t1, "tstops", sort=True)
-    if dt0 is not None and not dt0 > 0.0:
-        raise InputError(f"dt0 must be positive, got {dt0}")
+    max_steps = steps(max_steps)
+    dtmax, dtmin = number(dtmax, "dtmax", infinite=True), number(dtmin, "dtmin", zero=True)
+    first_step = 0.0 if dt0 is None else number(dt0, "dt0")
+    relative, absolute = tolerances(rtol, atol, ready.tolerance, ready.states, start)
+    stops = EMPTY if tstops is None else ordered(tstops, t0, t1, "tstops", sort=True)
+    restarts = EMPTY
+    if d_discontinuities is not None:
+        restarts = ordered(d_discontinuities, t0, t1, "d_discontinuities", sort=True)
+    single = precision(dtype)
+    if dt is not None:
+        dt = number(dt, "dt")
+        if not registry.is_fixed(method):
+            raise InputError(
+                f'dt is the step of methods that estimate no error, such as "rk4"; method="{method}" chooses its '
+                "steps: give dt0 for the first one, dtmax for the largest"
+            )
     if method in SUNDIALS:
-        if d_discontinuities is not None:
-            stops = np.append(stops, _ordered(d_discontinuities, t0, t1, "d_discontinuities", sort=True))
         _not_for_sundials(
             method, model, sensitivities=sensitivities, dtmin=dtmin, dt=dt, positive=positive, controller=controller,
-            progress=progress, dtype=dtype if dtype != "float64" else None,
+            progress=progress, dtype=dtype if single != "float64" else None,
             initialization=initialization if initialization != "check" and not model.spec.algebraic else None,
         )  # fmt: skip
         from .sundials.api import solve as by_sundials
 
         return by_sundials(
-            ready, method, t0, t1, start, values, None if saveat is None else times, stops,
-            rtol=ready.tolerance(rtol, 1e-6, "rtol"), atol=ready.tolerance(atol, 1e-9, "atol"),
-            max_steps=max_steps, dtmax=dtmax, dt0=dt0 or 0.0, linear_solver=linear_solver,
+            ready, method, t0, t1, start, values, None if saveat is None else times, np.append(stops, restarts),
+            rtol=relative, atol=absolute, max_steps=max_steps, dtmax=dtmax, dt0=first_step, linear_solver=linear_solver,
             initialization=initialization,
         )  # fmt: skip
     names: tuple[str, ...] = ()
@@ -163,11 +168,11 @@ def solve(
     every_step = saveat is None
     options: dict[str, Any] = {
         "method": method,
-        "rtol": rtol if type(rtol) is float else ready.tolerance(rtol, 1e-6, "rtol"),
-        "atol": atol if type(atol) is float else ready.tolerance(atol, 1e-9, "atol"),
+        "rtol": relative,
+        "atol": absolute,
         "tstops": stops,
         "max_steps": max_steps,
-        "dt0": dt0 or 0.0,
+        "dt0": first_step,
         "dtmax": dtmax,
         "linear_solver": linear_solver,
         "by_tolerance": True,
@@ -176,16 +181,16 @@ def solve(
         options["initialization"] = initialization
     elif initialization != "check":
         raise InputError("initialization is for models with algebraic equations; this one has none")
-    choice = integrator.choice(method, options["rtol"], bool(names), linear_solver, True)
+    choice = integrator.choice(method, relative, bool(names), linear_solver, True)
     kept = ready.kept_positive(positive, start) if positive is not False else ()
     if kept:
         options["positive"] = kept
     if dtmin != 0.0:
         options["dtmin"] = dtmin
     if dt is not None:
-        options["dt"] = float(dt)
-    if d_discontinuities is not None:
-        options["restarts"] = _ordered(d_discontinuities, t0, t1, "d_discontinuities", sort=True)
+        options["dt"] = dt
+    if restarts.size:
+        options["restarts"] = restarts
     if controller is not None:
         options["controller"] = controller
     watcher = Watcher(progress, t0, t1) if progress is not False else None
@@ -209,12 +214,11 @@ def solve(
             method=method,
             by_address=choice.by_address,
             positive=kept,
-            dtype=dtype,
+            dtype=single,
             arrays=ready.arrays,
+            asked=Asked(relative, absolute, dtmin),
         )
 
-    if dtype not in DTYPES:
-        raise InputError(f'dtype must be "float64" or "float32", got {dtype!r}')
     began = perf_counter()
     try:
         trajectory = integrator.run(
@@ -278,6 +282,7 @@ def _plainly(
         method=method,
         by_address=choice.by_address,
         arrays=ready.arrays,
+        asked=Asked(rtol, options[2]),
     )
     if stopped:
         raise _interruption(found)
@@ -286,44 +291,3 @@ def _plainly(
 
 def _interruption(found: Solution) -> SolveInterrupted:
     return SolveInterrupted(f"{found.message}; what was computed is `solution` of this exception", found)
-
-
-def _output_times(saveat: Any, t0: float, t1: float) -> Floats:
-    if isinstance(saveat, (int, float)) or np.ndim(saveat) == 0:
-        spacing = float(saveat)
-        if not 0.0 < spacing < math.inf:
-            raise InputError(f"saveat: the spacing must be positive and finite, got {spacing}")
-        count = math.floor(abs(t1 - t0) / spacing * (1.0 + 1e-12)) + 1
-        if count > 100_000_000:
-            raise InputError(f"saveat: a spacing of {spacing:g} means {count:,} times; choose a larger one")
-        times = t0 + math.copysign(spacing, t1 - t0) * np.arange(count, dtype=np.float64)
-        if abs(times[-1] - t1) <= 1e-9 * spacing:
-            times[-1] = t1
-            return times
-        return np.append(times, t1)
-    return _ordered(saveat, t0, t1, "saveat")
-
-
-def _ordered(given: Any, t0: float, t1: float, what: str, sort: bool = False) -> Floats:
-    times = vector(given, None, what)
-    if times.size == 0:
-        return times
-    if not sort and in_order(times, t0, t1):
-        return times
-    backward = t1 < t0
-    if sort:
-        times = np.unique(times)
-        times = np.ascontiguousarray(times[::-1]) if backward else times
-    if times.size > 1:
-        rising = times[1:] >= times[:-1] if not backward else times[1:] <= times[:-1]
-        if not rising.all():
-            if np.isnan(times).any():
-                raise InputError(f"{what} contains NaN")
-            direction = "decreasing (the span runs backwards)" if backward else "increasing"
-            raise InputError(f"{what} must be {direction}; use numpy.sort")
-    low, high = (t1, t0) if backward else (t0, t1)
-    first, last = (times[-1], times[0]) if backward else (times[0], times[-1])
-    if not (first >= low and last <= high):
-        outside = first if not first >= low else last
-        raise InputError(f"{what} has {outside:g}, outside the time span ({t0:g}, {t1:g})")
-    return times

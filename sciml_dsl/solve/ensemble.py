@@ -7,40 +7,38 @@ calls.  Which thread or worker integrates a trajectory never changes its numbers
 
 from __future__ import annotations
 
-import math
 import os
-import pickle
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from functools import lru_cache
+from collections.abc import Mapping
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, SciMLError, SolveError, SolveInterrupted, UnknownNameError
+from ..errors import InputError, SolveInterrupted, UnknownNameError, suggest
 from ..model.array_values import columns_by_element
-from .api import _ordered, _output_times, solve
+from .api import solve
 from .batch import Batch, integrate_into
 from .choice import check_method, is_method
 from .consistent import InconsistentError
 from .ensemble_solution import EnsembleSolution
 from .integrate import Integrator
 from .lanes import Lanes, lanes
+from .methods.registry import SUNDIALS, is_fixed
+from .options import number as checked_number
+from .options import ordered, output_times, precision, steps, time_span, tolerances
 from .prepare import Prepared, prepared, unknown
 from .samples import Given, common_size, draw, read
+from .sharing import Progress, Telling, Work, over_executor, over_threads
 from .status import Status
+from .watching import Stop
 
 if TYPE_CHECKING:
     from ..model.model import Model
 
 Floats = NDArray[np.float64]
-Progress = Callable[[dict[str, Any]], None]
 
 OUTPUTS = 101  # times of output where none are asked for
-_PART = 256  # trajectories of a native call, at most: how often progress is told and work is shared out
-_PARTS = 8  # parts for each thread or worker, at least, while there are enough trajectories
 
 
 class Ensemble:
@@ -56,10 +54,12 @@ class Ensemble:
     size : number of trajectories B, where `u0` and `p` do not say it.
     seed : of the samplers; trajectory i draws from `numpy.random.default_rng((seed, i))`.
     weights : flat weights by network name, in place of the model's, the same for all.
+    inputs : data of the model's inputs as of `m.solve`, the same for all.
 
     Raises
     ------
-    UnknownNameError, MissingValueError, InputError : what does not fit the model.
+    UnknownNameError, MissingValueError, InputError : what does not fit the model.  A trajectory whose
+    numbers are NaN or infinite is a failure of that trajectory only, unless all are.
 
     Example
     -------
@@ -80,6 +80,7 @@ class Ensemble:
         size: int | None = None,
         seed: int = 0,
         weights: Mapping[str, Any] | None = None,
+        inputs: Any = None,
     ) -> None:
         if size is not None and (not isinstance(size, (int, np.integer)) or size < 1):
             raise InputError(f"size: expected a positive number of trajectories, got {size!r}")
@@ -89,13 +90,16 @@ class Ensemble:
         ready = prepared(model)
         known_u0 = Given() if callable(u0) else self._read(u0, "u0", "state")
         known_p = Given() if callable(p) else self._read(p, "p", "parameter")
-        if callable(u0) or callable(p):
+        self._drawn = callable(u0) or callable(p)
+        if self._drawn:
             drawn_u0, drawn_p = draw(u0, p, common_size(known_u0, known_p, size), int(seed))
             known_u0 = known_u0 if drawn_u0 is None else self._read(drawn_u0, "the sampler of u0", "state")
             known_p = known_p if drawn_p is None else self._read(drawn_p, "the sampler of p", "parameter")
         self._u0, self._p = known_u0, known_p
         self.size = common_size(self._u0, self._p, size)
-        self.p = _parameters(ready, self._p, weights, self.size)
+        self.seed = int(seed)
+        _check_size(self.size, len(ready.parameters) + len(ready.states), "their parameters and initial values")
+        self.p = _parameters(ready, self._p, weights, inputs, self.size)
         for name in self._u0.columns or ():
             _place(name, ready.state_index, "state")
 
@@ -108,7 +112,8 @@ class Ensemble:
         return self.size
 
     def __repr__(self) -> str:
-        return f"<Ensemble of {self.size} trajectories of {self.model.name}>"
+        drawn = f", seed {self.seed}" if self._drawn else ""
+        return f"<Ensemble of {self.size} trajectories of {self.model.name}{drawn}>"
 
     def u0(self, t0: float = 0.0) -> Floats:
         """Initial values (B, n) of trajectories that begin at `t0`."""
@@ -125,21 +130,23 @@ class Ensemble:
         threads: int | None = None,
         executor: Any = None,
         part: int | None = None,
-        progress: Progress | None = None,
+        progress: Progress | bool | None = None,
         **options: Any,
     ) -> EnsembleSolution:
         """Integrate every trajectory from `tspan[0]` to `tspan[1]`.
 
         Arguments
         ---------
-        method, rtol, atol, and options such as max_steps, dtmax, dt0, tstops : as of `m.solve`.
+        method, rtol, atol, and the options max_steps, dtmax, dtmin, dt0, dt, tstops, d_discontinuities,
+            positive, controller, linear_solver, dtype, initialization : as of `m.solve`.
         saveat : times of output, common to all: a spacing or an ordered array; None: 101 evenly
             spaced ones.  Each trajectory takes its own steps all the same.
         threads : how many; None: as many as there are cores for this process.
         executor : instead of threads of our own, anything with `submit(function, *arguments)`
             that gives futures: `concurrent.futures.ProcessPoolExecutor()`, a dask `Client`, ...
         part : trajectories that one thread or worker gets at a time; None: chosen.
-        progress : called with `{"stage": "ensemble", "step": done, "total": B, ...}`.
+        progress : True shows a bar once it takes longer than half a second; a callable is told
+            `{"stage": "ensemble", "step": done, "total": B, ...}`, and stops the rest by returning True.
 
         Returns
         -------
@@ -149,52 +156,56 @@ class Ensemble:
         Raises
         ------
         InputError : arguments that do not fit the model, before anything is integrated.
-        SolveInterrupted : on Ctrl-C, or when `progress` raises KeyboardInterrupt; its `solution` is what
-            was computed until then, the other trajectories having the status INTERRUPTED.
+        SolveInterrupted : Ctrl-C (it is a KeyboardInterrupt); its `solution` has the trajectories that
+            were finished, and how far the others came.
         """
         ready = prepared(self.model)
-        try:
-            t0, t1 = (float(t) for t in tspan)
-        except (TypeError, ValueError) as error:
-            raise InputError(f"the time span must be two numbers, (0, 10); got {tspan!r}") from error
-        if not (math.isfinite(t0) and math.isfinite(t1)):
-            raise InputError(f"the time span ({t0}, {t1}) must be finite")
-        if options.pop("sensitivities", None) not in (None, False):
-            raise InputError("an ensemble has no sensitivities; solve its trajectories one by one for them")
-        times = np.linspace(t0, t1, OUTPUTS) if saveat is None else _output_times(saveat, t0, t1)
+        t0, t1 = time_span(tspan)
+        _check_names(options)
+        times = np.linspace(t0, t1, OUTPUTS) if saveat is None else output_times(saveat, t0, t1)
+        single = precision(options.pop("dtype", None) or "float64")
         options = {name: value for name, value in options.items() if value is not None}
         options |= {"method": method, "rtol": rtol, "atol": atol}
         ready.check_span(self.p[0], t0, t1)
         u0 = self.u0(t0)
-        batch = Batch.empty(self.size, len(times), len(ready.states))
+        invalid = _invalid(ready, u0, self.p)
+        if len(invalid) == self.size:
+            raise InputError(invalid[0])
+        shape = f"{len(ready.states):,} states at {len(times):,} times"
+        _check_size(self.size, len(times) * len(ready.states), shape)
         job = _Job(self.model, (t0, t1), times, options)
-        job.check(u0, self.p[0])
-        job.prepare(u0, self.p[0])
-        began = perf_counter()
-        if executor is None:
-            count = _threads(threads)
-        elif threads is not None:
+        chosen = np.delete(np.arange(self.size), list(invalid)) if invalid else slice(None)
+        job.check(u0[chosen], self.p[chosen][0])
+        job.prepare(u0[chosen], self.p[chosen][0])
+        if executor is not None and threads is not None:
             raise InputError("give threads or an executor, not both: an executor has its own number of workers")
-        else:
-            count = _workers(executor)
-
-        def solution(lost: dict[int, str]) -> EnsembleSolution:
-            return EnsembleSolution(
-                self.model, batch, times, span=(t0, t1), u0=u0, p=self.p, options=options, lost=lost,
-                seconds=perf_counter() - began, workers=count,
-            )  # fmt: skip
-
+        count = _threads(threads) if executor is None else _workers(executor)
+        batch = Batch.empty(self.size - len(invalid), len(times), len(ready.states))
+        work = Work(job, batch, u0[chosen], self.p[chosen], count, part, Telling(progress))
+        began = perf_counter()
         try:
-            if executor is None:
-                _over_threads(job, batch, u0, self.p, count, part, progress)
-                return solution({})
-            return solution(_over_executor(job, batch, u0, self.p, executor, count, part, progress))
+            lost = over_threads(work) if executor is None else over_executor(work, executor)
         except KeyboardInterrupt as error:
-            rest = batch.status < 0
-            never = rest & np.isnan(batch.t_end)
-            batch.status[rest], batch.t_end[never], batch.u_end[never] = Status.INTERRUPTED, t0, u0[never]
+            raised: KeyboardInterrupt | None = error
+            lost = work.lost
+        else:
+            raised = None
+        finally:
+            work.telling.close()
+        if invalid:
+            batch, lost = _spread(batch, chosen, self.size, u0, t0, lost, invalid)
+        batch.status[batch.status < 0] = Status.INTERRUPTED
+        found = EnsembleSolution(
+            self.model, batch if single == "float64" else batch._replace(u=batch.u.astype(single)), times,
+            span=(t0, t1), u0=u0, p=self.p, options=options, lost=lost, seconds=perf_counter() - began, workers=count,
+        )  # fmt: skip
+        if raised is not None:
             done = int((batch.status != Status.INTERRUPTED).sum())
-            raise SolveInterrupted(f"interrupted after {done} of {self.size} trajectories", solution({})) from error
+            raise SolveInterrupted(
+                f"interrupted after {done} of {self.size} trajectories; see `solution` of this exception",
+                found,
+            ) from raised
+        return found
 
 
 class _Job:
@@ -203,6 +214,14 @@ class _Job:
     def __init__(self, model: Model, span: tuple[float, float], times: Floats, options: dict[str, Any]) -> None:
         self.model, self.span, self.times, self.options = model, span, times, options
         self.lanes: Lanes | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "lanes": None}  # machine code: a worker makes its own
+
+    @property
+    def blind(self) -> bool:
+        """Whether native code here does not look for Ctrl-C itself, so that another thread has to wait for it."""
+        return self.lanes is not None
 
     @property
     def native(self) -> bool:
@@ -213,25 +232,33 @@ class _Job:
 
     def check(self, u0: Floats, p: Floats) -> None:
         """Raise what is wrong with the options, before any work; all `u0` (B, n), one `p`."""
-        if is_method(self.options["method"]) or not isinstance(self.options["method"], str):
-            check_method(self.options["method"])
-            integrator = prepared(self.model).integrator
-            if not isinstance(integrator, Integrator):
-                integrator.choice(self.options["method"])
-                return
-            try:
-                integrator.arguments(u0[0], p, *self.span, **self.for_kernel(u0))
-            except TypeError as error:
-                raise InputError(f"an ensemble cannot be solved with these options: {error}") from error
+        if self.options["method"] in SUNDIALS:
+            return
+        check_method(self.options["method"])
+        if "dt" in self.options and not is_fixed(self.options["method"]):
+            raise InputError(f'method="{self.options["method"]}" chooses its steps; give dt0 or dtmax in place of dt')
+        given = self.for_kernel(u0)
+        integrator = prepared(self.model).integrator
+        if not isinstance(integrator, Integrator):
+            integrator.choice(self.options["method"])
+            return
+        integrator.arguments(u0[0], p, *self.span, **given)
 
     def for_kernel(self, u0: Floats) -> dict[str, Any]:
         """The options as `Integrator.arguments` takes them: names as indices, times checked."""
         ready, options = prepared(self.model), {"by_tolerance": True, **self.options}
-        for name, default in (("rtol", 1e-6), ("atol", 1e-9)):
-            options[name] = ready.tolerance(options[name], default, name)
+        smallest = np.nanmin(np.abs(u0), axis=0) if not ready.algebraic else np.ones(len(ready.states))
+        options["rtol"], options["atol"] = tolerances(
+            options["rtol"], options["atol"], ready.tolerance, ready.states, smallest
+        )
+        for name, least in (("dtmax", {"infinite": True}), ("dtmin", {"zero": True}), ("dt0", {}), ("dt", {})):
+            if name in options:
+                options[name] = checked_number(options[name], name, **least)
+        if "max_steps" in options:
+            options["max_steps"] = steps(options["max_steps"])
         for name, known in (("tstops", "tstops"), ("d_discontinuities", "restarts")):
             if name in options:
-                options[known] = _ordered(options.pop(name), *self.span, name, sort=True)
+                options[known] = ordered(options.pop(name), *self.span, name, sort=True)
         if options.get("positive", False) is not False:
             options["positive"] = ready.kept_positive(options["positive"], u0.min(axis=0))
         else:
@@ -245,10 +272,10 @@ class _Job:
             assert isinstance(integrator, Integrator)
             self.lanes = lanes(integrator, u0[0], p, *self.span, self.for_kernel(u0))
 
-    def run(self, batch: Batch, u0: Floats, p: Floats, stop: NDArray[np.int64]) -> None:
+    def run(self, batch: Batch, u0: Floats, p: Floats, stop: Stop) -> None:
         """Integrate from every row of `u0` and `p` into `batch`."""
         if self.lanes is not None:
-            self.lanes.integrate_into(batch, u0, p, self.times, stop)
+            self.lanes.integrate_into(batch, u0, p, self.times, stop.flag)
             return
         if self.native:
             integrator = prepared(self.model).integrator
@@ -257,109 +284,21 @@ class _Job:
                 at = self.model.system.tables_at
                 p = p.copy()
                 p[:, at:] = integrator.one_sided(p[0], *self.span)[at:]
-            integrate_into(batch, integrator, u0, p, *self.span, self.times, stop, **self.for_kernel(u0))
+            options = self.for_kernel(u0) | {"watcher": stop}
+            integrate_into(batch, integrator, u0, p, *self.span, self.times, stop.flag, **options)
             return
+        watched: dict[str, Any] = {}
+        if self.options["method"] not in SUNDIALS:
+            watched["progress"] = lambda state: bool(stop.flag[0])
         for i in range(len(u0)):
-            if stop[0]:
+            if stop.flag[0]:
                 return
             try:
-                found = solve(self.model, self.span, u0[i], p[i], saveat=self.times, **self.options)
+                found = solve(self.model, self.span, u0[i], p[i], saveat=self.times, **watched, **self.options)
             except InconsistentError:  # this start contradicts the algebraic equations; the others may not
                 batch.status[i], batch.t_end[i], batch.u_end[i] = Status.INCONSISTENT, self.span[0], u0[i]
             else:
                 batch.put(i, found.trajectory, self.times)
-
-
-def _over_threads(
-    job: _Job, batch: Batch, u0: Floats, p: Floats, count: int, part: int | None, progress: Progress | None
-) -> None:
-    stop = np.zeros(1, np.int64)
-    size, done = len(u0), 0
-    spans = list(_spans(size, count, part, _PART))
-    if job.lanes is None and (count == 1 or len(spans) == 1):  # the kernel itself looks whether it is to stop
-        for first, last in spans:
-            job.run(batch.part(first, last), u0[first:last], p[first:last], stop)
-            done = _tell(progress, done + last - first, size)
-        return
-    with ThreadPoolExecutor(min(count, len(spans))) as pool:
-        waiting = {pool.submit(job.run, batch.part(a, b), u0[a:b], p[a:b], stop): b - a for a, b in spans}
-        try:
-            while waiting:
-                for future in wait(waiting, return_when=FIRST_COMPLETED).done:
-                    future.result()
-                    done = _tell(progress, done + waiting.pop(future), size)
-        except BaseException:
-            stop[0] = 1
-            for future in waiting:
-                future.cancel()
-            raise
-
-
-def _over_executor(
-    job: _Job, batch: Batch, u0: Floats, p: Floats, executor: Any, count: int, part: int | None,
-    progress: Progress | None,
-) -> dict[int, str]:  # fmt: skip
-    """As over threads; returns why, for trajectories whose worker died, was killed or ran out of memory."""
-    size, done = len(u0), 0
-    payload = pickle.dumps(job.model)
-    spans = list(_spans(size, count, part, size))
-    lost: dict[int, str] = {}
-    futures = [executor.submit(_part, payload, job.span, job.times, job.options, u0[a:b], p[a:b]) for a, b in spans]
-    try:
-        for (first, last), future in zip(spans, futures, strict=True):
-            try:
-                found = future.result()
-            except SciMLError:
-                raise
-            except Exception as error:
-                why = f"{type(error).__name__}: {error}".rstrip(": ")
-                lost |= dict.fromkeys(range(first, last), why)
-                batch.status[first:last] = Status.LOST
-            else:
-                for mine, theirs in zip(batch.part(first, last), found, strict=True):
-                    mine[...] = theirs
-            done = _tell(progress, done + last - first, size)
-    except BaseException:
-        for future in futures:
-            future.cancel()
-        raise
-    if len(lost) == size:
-        raise SolveError(f"no worker of the executor gave a result; the first said: {lost[0]}")
-    return lost
-
-
-def _part(
-    payload: bytes, span: tuple[float, float], times: Floats, options: dict[str, Any], u0: Floats, p: Floats
-) -> Batch:
-    """One part of an ensemble, in a worker."""
-    model = _model(payload)
-    batch = Batch.empty(len(u0), len(times), len(model.states))
-    job = _Job(model, span, times, options)
-    job.prepare(u0, p[0])
-    job.run(batch, u0, p, np.zeros(1, np.int64))
-    return batch
-
-
-@lru_cache(maxsize=16)
-def _model(payload: bytes) -> Model:
-    """The model in a worker, compiled once for all parts that it gets."""
-    model: Model = pickle.loads(payload)
-    return model
-
-
-def _spans(size: int, count: int, part: int | None, largest: int) -> Iterator[tuple[int, int]]:
-    if part is None:
-        part = max(1, min(largest, -(-size // (_PARTS * count))))
-    elif not isinstance(part, (int, np.integer)) or part < 1:
-        raise InputError(f"part: expected a positive number of trajectories, got {part!r}")
-    return ((first, min(first + part, size)) for first in range(0, size, int(part)))
-
-
-def _tell(progress: Progress | None, done: int, size: int) -> int:
-    if progress is not None:
-        message = f"{done} of {size} trajectories"
-        progress({"stage": "ensemble", "step": done, "total": size, "loss": None, "message": message})
-    return done
 
 
 def _threads(asked: int | None) -> int:
@@ -371,7 +310,7 @@ def _threads(asked: int | None) -> int:
 
 
 def _workers(executor: Any) -> int:
-    if not callable(getattr(executor, "submit", None)):
+    if isinstance(executor, type) or not callable(getattr(executor, "submit", None)):
         raise InputError(
             "executor: expected something with `submit`, such as concurrent.futures.ProcessPoolExecutor() "
             f"or a dask Client; got {executor!r}"
@@ -381,15 +320,16 @@ def _workers(executor: Any) -> int:
     return int(getattr(executor, "_max_workers", None) or os.cpu_count() or 1)
 
 
-def _parameters(ready: Prepared, given: Given, weights: Mapping[str, Any] | None, size: int) -> Floats:
-    """Parameters, network weights and tables of inputs (B, ...)."""
-    p = np.tile(ready.p(given.first(), weights), (size, 1))
+def _parameters(
+    ready: Prepared, given: Given, weights: Mapping[str, Any] | None, inputs: Any, size: int
+) -> Floats:
+    """Parameters, network weights and tables of inputs (B, ...); NaN and infinities of single trajectories stay."""
+    p = np.tile(ready.p(given.finite(), weights, inputs), (size, 1))
     count = len(ready.parameters)
     if given.rows is not None:
         p[:, :count] = given.rows
     for name, column in (given.columns or {}).items():
         p[:, _place(name, ready.parameter_index, "parameter")] = column
-    _check_finite(p[:, :count], ready.parameters, "the parameter `{}`")
     return p
 
 
@@ -399,22 +339,72 @@ def _initial(ready: Prepared, given: Given, p: Floats, t0: float, size: int) -> 
     if given.rows is not None:
         u0 = np.array(np.broadcast_to(given.rows, (size, n)))
     elif ready.constant_initial:
-        u0 = np.tile(ready.u0(given.first(), p[0], t0), (size, 1))
+        u0 = np.tile(ready.u0(given.finite(), p[0], t0), (size, 1))
     else:
-        ready.u0(given.first(), p[0], t0)  # says what is missing
+        finite = np.isfinite(p).all(axis=1)
+        ready.u0(given.finite(), p[int(finite.argmax())], t0)  # says what is missing
         u0 = np.array([ready.initial(row, t0)[0] for row in p])
     for name, column in (given.columns or {}).items():
         u0[:, _place(name, ready.state_index, "state")] = column
-    unknown = np.isnan(u0) if ready.algebraic else False  # computed from the algebraic equations
-    _check_finite(np.where(unknown, 0.0, u0), ready.states, "the initial value of `{}`")
     return u0
 
 
-def _check_finite(values: Floats, names: tuple[str, ...], what: str) -> None:
-    bad = ~np.isfinite(values)
-    if bad.any():
-        i, j = (int(k) for k in np.argwhere(bad)[0])
-        raise InputError(f"trajectory {i}: {what.format(names[j])} is {values[i, j]}; it must be a finite number")
+def _invalid(ready: Prepared, u0: Floats, p: Floats) -> dict[int, str]:
+    """Trajectories that cannot begin, as a number of theirs is NaN or infinite, and why."""
+    unknown = np.isnan(u0) if ready.algebraic else False  # computed from the algebraic equations
+    found: dict[int, str] = {}
+    for values, names, what in (
+        (p[:, : len(ready.parameters)], ready.parameters, "the parameter `{}`"),
+        (np.where(unknown, 0.0, u0), ready.states, "the initial value of `{}`"),
+    ):
+        for i, j in np.argwhere(~np.isfinite(values)).tolist():
+            words = f"trajectory {i}: {what.format(names[j])} is {values[i, j]}; it must be a finite number"
+            found.setdefault(i, words)
+    return found
+
+
+def _spread(
+    batch: Batch, chosen: Any, size: int, u0: Floats, t0: float, lost: dict[int, str], invalid: dict[int, str]
+) -> tuple[Batch, dict[int, str]]:
+    """The batch of the chosen trajectories among all, the others failed at the start; why, by number."""
+    whole = Batch.empty(size, batch.u.shape[1], batch.u.shape[2])
+    whole.status[:], whole.t_end[:], whole.u_end[:] = Status.NONFINITE, t0, u0
+    for mine, theirs in zip(whole, batch, strict=True):
+        mine[chosen] = theirs
+    return whole, {int(chosen[i]): why for i, why in lost.items()} | invalid
+
+
+_OPTIONS = (
+    "max_steps", "dtmax", "dtmin", "dt0", "dt", "tstops", "d_discontinuities", "positive", "controller",
+    "linear_solver", "dtype", "initialization",
+)  # fmt: skip
+
+
+def _check_names(options: Mapping[str, Any]) -> None:
+    """Raise for options of `solve` that an ensemble has not."""
+    for name, value in options.items():
+        if name == "sensitivities":
+            if value not in (None, False):
+                raise InputError("an ensemble has no sensitivities; solve its trajectories one by one for them")
+        elif name in ("u0", "p", "weights", "inputs"):
+            raise InputError(f"{name} belongs to the ensemble: m.ensemble({name}=...).solve(...)")
+        elif name not in _OPTIONS:
+            hint = suggest(name, _OPTIONS) or "it takes " + ", ".join(_OPTIONS)
+            raise InputError(f"an ensemble's solve has no option `{name}`; {hint}")
+
+
+def _check_size(size: int, numbers: int, what: str) -> None:
+    """Raise where `numbers` for each trajectory would not fit into the memory of this machine."""
+    wanted = 8 * size * numbers
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        memory = 1 << 40
+    if 2 * wanted > memory:  # there are copies on the way
+        raise InputError(
+            f"{size:,} trajectories with {what} are {wanted / 2**30:,.0f} GiB, too much for the memory of this machine "
+            f"({memory / 2**30:,.0f} GiB); ask for fewer output times (saveat), or solve the ensemble in parts"
+        )
 
 
 def _place(name: str, index: Mapping[str, int], kind: str) -> int:

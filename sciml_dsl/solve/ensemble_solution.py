@@ -119,8 +119,12 @@ class EnsembleSolution:
     def message(self, i: int) -> str:
         """How trajectory `i` ended, in words, with what to do about a failure."""
         i = self._index(i)
+        if self.status[i] != Status.LOST and i in self._lost:
+            return self._lost[i]
         if self.status[i] == Status.LOST:
             return f"its worker gave no result ({self._lost[i]}); solve again, with smaller parts or fewer workers"
+        if self.status[i] == Status.INTERRUPTED and np.isnan(self.t_end[i]):
+            return "not begun when the ensemble was interrupted"
         return self._solution(i).message
 
     @property

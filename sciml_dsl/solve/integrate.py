@@ -33,7 +33,7 @@ from .slots import (
     SAVE_STEPS,
 )
 from .status import Status
-from .watching import Watcher, raise_caught
+from .watching import Stop, Watcher, raise_caught
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -122,19 +122,21 @@ def _replace_control(times: Floats, choice: Choice, controller: str | Controller
                 hint = suggest(controller, CONTROLLERS) or "choose " + ", ".join(f'"{name}"' for name in CONTROLLERS)
                 raise UnknownNameError(f"unknown controller {controller!r}; {hint}")
             constants = CONTROLLERS[controller](method.error_order)
-        else:
+        elif isinstance(controller, Controller):
             constants = controller
+        else:
+            raise InputError(f'controller must be "i", "pi", "pid" or a Controller, got {controller!r}')
         if method.fixed:
             raise InputError(f'method "{method.name}" makes steps of one size; it has no controller')
         at = N_TIMES + int(number) * N_CONTROL
         times[at : at + N_CONTROL] = control_row(method, constants)
 
 
-def _interrupted(trajectory: Trajectory, options: Indices, watcher: Watcher | None) -> None:
+def _interrupted(trajectory: Trajectory, options: Indices, watcher: Watcher | Stop | None) -> None:
     """Raise what stopped the kernel: a signal's handler, or the callback that was told how far it is."""
     try:
         raise_caught(options)
-        if watcher is not None:
+        if isinstance(watcher, Watcher):
             watcher.again()
     except KeyboardInterrupt as error:
         raise SolveInterrupted(f"interrupted at t = {trajectory.t_end:g}", trajectory) from error
@@ -220,7 +222,7 @@ class Integrator:
         """
         return self._call(self.arguments(u0, p, t0, t1, **options), options.get("watcher"))
 
-    def _call(self, arguments: Sequence[Any], watcher: Watcher | None = None) -> Trajectory:
+    def _call(self, arguments: Sequence[Any], watcher: Watcher | Stop | None = None) -> Trajectory:
         trajectory = Trajectory._make(self.kernel(*arguments))
         if self._implicit_steps < HOT_STEPS:
             self._implicit_steps += int(trajectory.counts[N_LU])
@@ -278,7 +280,7 @@ class Integrator:
         restarts: Floats = EMPTY,
         positive: Sequence[int] = (),
         controller: str | Controller | None = None,
-        watcher: Watcher | None = None,
+        watcher: Watcher | Stop | None = None,
         linear_solver: str = "auto",
         by_tolerance: bool = False,
     ) -> tuple[Any, ...]:
@@ -303,7 +305,7 @@ class Integrator:
             raise InputError("steps can be recorded only for Tsit5 and models without events")
         tolerances = []
         for name, tolerance in (("rtol", rtol), ("atol", atol)):
-            if type(tolerance) is float and tolerance > 0.0:
+            if type(tolerance) is float and (0.0 < tolerance < math.inf or (tolerance == 0.0 and name == "rtol")):
                 tolerances.append(np.array((tolerance,)))
             else:
                 tolerances.append(self._check_tolerance(name, tolerance))
@@ -314,11 +316,15 @@ class Integrator:
             )
         if not (math.isfinite(t0) and math.isfinite(t1)):
             raise InputError(f"the time span ({t0}, {t1}) must be finite")
-        if not (dtmin >= 0.0 and dtmin <= dtmax):
-            raise InputError(f"dtmin must lie between 0 and dtmax = {dtmax:g}, got {dtmin}")
-        if not (dt0 >= 0.0 and dtmax > 0.0 and max_steps > 0):
-            name, value = ("max_steps", max_steps) if max_steps <= 0 else ("dtmax", dtmax) if dt0 >= 0 else ("dt0", dt0)
-            raise InputError(f"{name} must be positive, got {value}")
+        for name, limit, fine in (
+            ("max_steps", max_steps, max_steps > 0), ("dtmax", dtmax, dtmax > 0.0), ("dt0", dt0, dt0 >= 0.0)
+        ):  # fmt: skip
+            if not fine:
+                raise InputError(f"{name} must be positive, got {limit}")
+        if not 0.0 <= dtmin <= dtmax:
+            raise InputError(f"dtmin must lie between 0 and dtmax = {dtmax:g}, got {dtmin:g}")
+        if 0.0 < dt0 < dtmin:
+            raise InputError(f"dt0 = {dt0:g} is smaller than dtmin = {dtmin:g}")
         if functions.n_inputs:
             tstops, p = self.with_breaks(tstops, t0, t1, p)
         if functions.n_switches:
@@ -369,8 +375,10 @@ class Integrator:
         if not 0.0 < dt < math.inf:
             raise InputError(f'method "{name}" makes steps of one size and estimates no error; give the size, dt=0.01')
         if abs(length) > max_steps * dt * (1.0 + 1e-6):
-            steps = math.ceil(abs(length) / dt * (1.0 - 1e-9))
-            raise InputError(f"dt = {dt:g} means {steps:,} steps, more than max_steps = {max_steps:,}; raise max_steps")
+            count = abs(length) / dt * (1.0 - 1e-9)
+            steps = math.ceil(count) if math.isfinite(count) else count
+            shown = f"{steps:,}" if steps < 10**12 else f"{steps:.2g}"
+            raise InputError(f"dt = {dt:g} means {shown} steps, more than max_steps = {max_steps:,}; raise max_steps")
         times[2], times[3] = dt, min(times[3], dt * (1.0 + 1e-6))
 
     def one_sided(self, p: Floats, t0: float, t1: float) -> Floats:
@@ -428,6 +436,7 @@ class Integrator:
         values = vector(tolerance, None, name)
         if values.size not in (1, self.functions.n):
             raise InputError(f"{name}: expected one number or {self.functions.n} (one for each state)")
-        if not (np.all(np.isfinite(values)) and np.all(values > 0.0)):
+        least = name == "rtol" and np.all(values >= 0.0)
+        if not (np.all(np.isfinite(values)) and (least or np.all(values > 0.0))):
             raise InputError(f"{name} must be positive and finite, got {tolerance!r}")
         return values

@@ -21,6 +21,7 @@ from ..model.array_values import array_of, by_element, elements
 from ..model.expanded import initial_expressions
 from ..model.inputs import check_span, input_tail, kept_rows, read_rows
 from ..model.interpolate import untail
+from ..model.named import by_name
 from .integrate import Integrator, vector
 from .problem import NativeFunctions
 
@@ -166,6 +167,7 @@ class Prepared:
         values = self._p.copy()
         count = len(self.parameters)
         if given is not None:
+            given = by_name(given, "p")
             if isinstance(given, Mapping):
                 for key, value in given.items():
                     name = str(key)
@@ -245,10 +247,13 @@ class Prepared:
                     self._default_u0 = (t0, self._from_model(p, t0, ()))
                 return self._default_u0[1]
             return self._from_model(p, t0, ())
+        given = by_name(given, "u0")
         if isinstance(given, Mapping):
             found: dict[int, float] = {}
             for key, value in given.items():
                 name = str(key)
+                if name not in self.state_index:
+                    name = name.removesuffix("(0)")
                 index = self.state_index.get(name)
                 if index is None:
                     array = array_of(self.arrays, name, "state")
@@ -353,8 +358,10 @@ class Prepared:
         if self.functions.initial_slopes == "missing":
             raise InputError("the initial values depend on too many parameters for forward sensitivities; give u0")
         derivatives = self.initial(p, t0)[1]
+        given = by_name(given, "u0")
         if isinstance(given, Mapping):
-            fixed = [self.state_index[name] for name in by_element(given, self.arrays, "state")]
+            plain = {str(key) if str(key) in self.state_index else str(key).removesuffix("(0)"): 0.0 for key in given}
+            fixed = [self.state_index[name] for name in by_element(plain, self.arrays, "state")]
         else:
             fixed = [] if given is None else list(range(len(self.states)))
         s0 = np.zeros((len(self.states), len(wanted)))

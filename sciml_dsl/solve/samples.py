@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, MissingValueError
+from ..model.named import by_name, is_series
 
 Floats = NDArray[np.float64]
 Sampler = Callable[[np.random.Generator], Any]
@@ -28,13 +29,21 @@ class Given:
     columns: Mapping[str, Floats] | None = None
     rows: Floats | None = None
 
-    def first(self) -> Any:
-        """What the first trajectory gets, as `solve` takes it."""
+    def finite(self) -> Any:
+        """What one trajectory gets, as `solve` takes it, of finite numbers where any trajectory has one.
+
+        It stands for what is common to all: which names have numbers.
+        """
         if self.columns is not None:
-            return {name: float(column.reshape(-1)[0]) for name, column in self.columns.items()}
+            return {name: _first_finite(column.reshape(-1)) for name, column in self.columns.items()}
         if self.rows is not None:
-            return self.rows[0] if self.rows.ndim == 2 else self.rows
+            return np.array([_first_finite(column) for column in np.atleast_2d(self.rows).T])
         return None
+
+
+def _first_finite(values: Floats) -> float:
+    fine = np.isfinite(values)
+    return float(values[int(fine.argmax())])
 
 
 def read(given: Any, what: str, names: Sequence[str]) -> Given:
@@ -44,12 +53,15 @@ def read(given: Any, what: str, names: Sequence[str]) -> Given:
     """
     if given is None:
         return Given()
+    given = by_name(given, what)
     if type(given).__module__.partition(".")[0] == "pandas" and hasattr(given, "columns"):
         given = {str(name): given[name].to_numpy() for name in given.columns}
     if isinstance(given, Mapping):
         return _columns({str(name): _numbers(value, f"{what}: `{name}`") for name, value in given.items()}, what)
-    if isinstance(given, Sequence) and given and isinstance(given[0], Mapping):
-        return _stacked(given, what)
+    if isinstance(given, Sequence) and given and not isinstance(given, (str, bytes)):
+        given = [by_name(row, what) for row in given] if is_series(given[0]) else given
+        if isinstance(given[0], Mapping):
+            return _stacked(given, what)
     rows = _numbers(given, what)
     if rows.ndim == 1 and len(names) == 1 and rows.size != 1:
         rows = rows[:, None]
@@ -101,7 +113,7 @@ def draw(u0: Any, p: Any, size: int, seed: int) -> tuple[list[Any] | None, list[
         generator = np.random.default_rng((seed, i))
         for drawn, sampler in zip(found, (u0, p), strict=True):
             if drawn is not None:
-                drawn.append(sampler(generator))
+                drawn.append(by_name(sampler(generator), f"the sampler of {'p' if sampler is p else 'u0'}"))
     for name, drawn in zip(("u0", "p"), found, strict=True):
         if drawn is not None and not isinstance(drawn[0], (Mapping, Sequence, np.ndarray)):
             raise InputError(

@@ -6,7 +6,7 @@ values between the steps, what the solver did, and what went wrong.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from ..model.array_values import array_of, of_array
 from ..model.spec import Array
 from .dense import evaluate
 from .integrate import Trajectory
+from .options import EPS, Asked, at_ends
 from .status import Status
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-DTYPES = ("float64", "float32")
 STATS = (
     "steps",
     "rejected",
@@ -85,6 +85,7 @@ class Solution:
         positive: tuple[int, ...] = (),
         dtype: str = "float64",
         arrays: tuple[Array, ...] = (),
+        asked: Asked | None = None,
     ) -> None:
         self.t = trajectory.t
         self.dtype = dtype
@@ -107,6 +108,7 @@ class Solution:
         self._observe = observe
         self._densely = densely
         self._refine = refine
+        self._asked = asked
         self._seconds = seconds
         self._observed: Floats | None = None
 
@@ -164,6 +166,9 @@ class Solution:
                 f"stuck at {at}: the equations lead `{pressed[0]}` below zero, where positive= keeps it; "
                 "correct the equations, or end the integration there with an event"
             )
+        unreachable = self._unreachable() if status in (Status.MAX_STEPS, Status.DT_TOO_SMALL) else ""
+        if unreachable:
+            return f"stuck at {at} after {self._attempts()} steps: {unreachable}"
         if status == Status.MAX_STEPS:
             advice = (
                 'the model may be stiff, use method="auto" or "rodas5p"'
@@ -180,6 +185,11 @@ class Solution:
             return (
                 f"the equations give NaN or infinity at {at} ({self._where_not_finite()}); "
                 "look for a division by zero, a logarithm or root of a negative number"
+            )
+        if status == Status.DT_TOO_SMALL and self._asked is not None and self._asked.dtmin > 0.0:
+            return (
+                f"at {at} a step smaller than dtmin = {self._asked.dtmin:g} would be needed; lower dtmin, or loosen "
+                "rtol and atol"
             )
         if status == Status.DT_TOO_SMALL:
             return (
@@ -202,6 +212,21 @@ class Solution:
 
     def _attempts(self) -> int:
         return int(self._trajectory.counts[0] + self._trajectory.counts[1])
+
+    def _unreachable(self) -> str:
+        """Which tolerance lies below the rounding of its state, in words; empty for none."""
+        if self._asked is None:
+            return ""
+        sizes = np.abs(self._trajectory.u_end)
+        allowed = np.asarray(self._asked.atol) + np.asarray(self._asked.rtol) * sizes
+        below = allowed < 4.0 * EPS * np.maximum(sizes, np.abs(self._u0))
+        if not below.any():
+            return ""
+        i = int(np.argmax(below))
+        return (
+            f"the error allowed for `{self.states[i]}` ({np.broadcast_to(allowed, sizes.shape)[i]:.2g}) lies below its "
+            "rounding in double precision; raise rtol or atol"
+        )
 
     def _growth(self) -> str:
         start, end = np.abs(self._u0), np.abs(self._trajectory.u_end)
@@ -240,14 +265,18 @@ class Solution:
         return self._trajectory.s.reshape(len(self.t), len(self.states), m)
 
     def __getitem__(self, name: str) -> Floats:
-        """A state or observable at the times `t`, shape (T,); an array has (T, N) or (T, N, M).
+        """A state or observable at the times `t`, shape (T,); an array has (T, N) or (T, N, M); "t" is the times.
 
         Raises `UnknownNameError` for a name that is neither.
         """
+        if not isinstance(name, str):
+            raise InputError(f"sol[...] takes the name of a state or observable, got {name!r}; sol.to_pandas() has all")
         if name in self.states or array_of(self.arrays, name, "state"):
             return self._named(name, self.u, self.states, "state")
         if name in self.observables or array_of(self.arrays, name, "observable"):
             return self._named(name, self._all_observed(), self.observables, "observable")
+        if name == "t":
+            return self.t
         known = (*self.states, *self.observables)
         hint = suggest(str(name), known)
         raise UnknownNameError(
@@ -280,14 +309,17 @@ class Solution:
 
         Raises `InputError` outside the range, `UnknownNameError` for an unknown name.
         """
-        times = np.asarray(t, dtype=np.float64)
-        flat = times.reshape(-1)
+        try:
+            times = np.asarray(t, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"sol(t) takes times, got {t!r}; a name comes second: sol(1.5, 'x')") from error
         first, last = self._span[0], self.t_end
         low, high = min(first, last), max(first, last)
+        flat = at_ends(times.reshape(-1), low, high)
         if flat.size and not (flat.min() >= low and flat.max() <= high):
             raise InputError(
-                f"the solution covers t = {low:g} .. {high:g}; it was asked at "
-                f"{flat[np.argmax(~((flat >= low) & (flat <= high)))]:g}"
+                f"the solution covers t = {low:.16g} .. {high:.16g}; it was asked at "
+                f"{flat[np.argmax(~((flat >= low) & (flat <= high)))]:.16g}"
             )
         values = self._interpolated(flat)
         if name is not None:
@@ -330,11 +362,11 @@ class Solution:
             columns.append(self._all_observed())
         return pandas.DataFrame(np.hstack(columns), columns=["t", *self.states, *self.observables])
 
-    def plot(self, **options: Any) -> Figure:
-        """Draw the states against time; options as of `sciml_dsl.plot.solution`."""
+    def plot(self, names: Sequence[str] | str | None = None, **options: Any) -> Figure:
+        """Draw the states, or `names`, against time; options as of `sciml_dsl.plot.solution`."""
         from ..plot import solution
 
-        return solution(self, **options)
+        return solution(self, names, **options)
 
     def __getstate__(self) -> dict[str, Any]:
         if self.observables and self._observed is None and self._observe is not None:

@@ -20,6 +20,12 @@ class Status(IntEnum):
     INCONSISTENT = 9  # the algebraic equations have no solution, or no single one, where it stopped
     LOST = 99  # of an ensemble: the worker that had this trajectory gave no result
 
+    def __str__(self) -> str:
+        return self.name
+
+    def __format__(self, spec: str) -> str:
+        return format(self.name if not spec or spec[-1] == "s" else int(self), spec)
+
     @property
     def ok(self) -> bool:
         """Whether the result may be used."""

@@ -14,6 +14,8 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
+import numpy as np
+
 from ..errors import InputError
 from .slots import CAUGHT
 
@@ -82,6 +84,22 @@ class Bar:
         """Remove the bar."""
         if self._progress is not None:
             self._progress.stop()
+
+
+class Stop:
+    """Ends integrations from another thread: native code looks at the flag, between and within trajectories."""
+
+    def __init__(self) -> None:
+        self.flag = np.zeros(1, np.int64)
+        self._callback = _CALLBACK(self._call)
+        self.address = _address(self._callback)
+
+    def _call(self, t: float, u: Any, p: Any, out: Any) -> None:
+        out[0] = float(self.flag[0] != 0)
+
+    def now(self) -> None:
+        """Ask for the end."""
+        self.flag[0] = 1
 
 
 class Watcher:

@@ -11,10 +11,10 @@ import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
-from math import inf
+from math import inf, isfinite
 from typing import TYPE_CHECKING, Any, Literal
 
-from ...errors import UnknownNameError, UnsupportedError, suggest
+from ...errors import InputError, UnknownNameError, UnsupportedError, suggest
 from . import taylor
 from .rosenbrock_tableau import N_OWN
 
@@ -47,6 +47,17 @@ class Controller:
     beta3: float = 0.0
     safety: float = 0.9
     grow: float = 10.0
+
+    def __post_init__(self) -> None:
+        for name in ("beta1", "beta2", "beta3", "safety", "grow"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(value):
+                raise InputError(f"Controller: {name} must be a finite number, got {value!r}")
+        if self.beta1 < 0.0 or not 0.0 < self.safety <= 1.0 or self.grow < 1.0:
+            raise InputError(
+                "Controller: beta1 must not be negative, safety must lie above 0 and at most at 1, and grow at least "
+                f"at 1; got {self}"
+            )
 
 
 def integral(order: int, safety: float = 0.9, grow: float = 6.0) -> Controller:
@@ -345,11 +356,50 @@ METHODS: dict[str, Method] = {
 }
 
 
-def method(name: str) -> Method:
+SUNDIALS = ("cvode_bdf", "cvode_adams", "ida")
+"""Methods of `solve` that are not ours (`solve.sundials`)."""
+
+_ELSEWHERE = {
+    other: ours
+    for ours, others in {
+        "tsit5": "rk45 dopri5 dp5 ode45",
+        "bs3": "rk23 ode23",
+        "dop853": "dp8 dopri8",
+        "vern7": "ode78",
+        "vern9": "ode89",
+        "auto": "lsoda",
+        "ndf": "bdf qndf fbdf ode15s",
+        "cvode_bdf": "vode cvode cvodes",
+        "ida": "ode15i",
+        "rosenbrock23": "ode23s",
+        "trbdf2": "ode23t ode23tb",
+        "rodas5p": "rodas5",
+        "radauiia5": "radau5",
+        "kencarp4": "kencarp3",
+        "verlet": "leapfrog velocityverlet stormerverlet",
+        "euler": "forwardeuler",
+        "cvode_adams": "adams",
+    }.items()
+    for other in others.split()
+}
+"""What other packages call a method: the nearest one here."""
+
+
+def is_fixed(name: object) -> bool:
+    """Whether a method's steps are of one size; raises for a name that is no method's."""
+    if name in SUNDIALS or (isinstance(name, str) and name.lower() == "auto"):
+        return False
+    return method(name).fixed
+
+
+def method(name: object) -> Method:
     """The method of a name, in capitals or small letters; raises `UnknownNameError` with the list of methods."""
     found = METHODS.get(name.lower()) if isinstance(name, str) else None
     if found is None:
-        known = ", ".join(f'"{m}"' for m in ("auto", *METHODS))
-        hint = suggest(str(name).lower(), ("auto", *METHODS))
+        names = ("auto", *METHODS, *SUNDIALS)
+        plain = str(name).lower().replace("_", "").replace("-", "").replace(" ", "")
+        near = _ELSEWHERE.get(plain)
+        hint = f'the nearest to {name!r} here is "{near}"' if near else suggest(str(name).lower(), names)
+        known = ", ".join(f'"{m}"' for m in names)
         raise UnknownNameError(f"unknown method {name!r}; choose one of {known}" + (f" ({hint})" if hint else ""))
     return found

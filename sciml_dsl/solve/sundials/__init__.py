@@ -6,4 +6,6 @@ makes a `Solution` of it.  No Python runs inside a step.  A. C. Hindmarsh et al.
 Suite of Nonlinear and Differential/Algebraic Equation Solvers, ACM TOMS 31 (2005) 363-396.
 """
 
-METHODS = ("cvode_bdf", "cvode_adams", "ida")
+from ..methods.registry import SUNDIALS as METHODS
+
+__all__ = ["METHODS"]
