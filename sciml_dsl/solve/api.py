@@ -181,7 +181,7 @@ def solve(
         options["initialization"] = initialization
     elif initialization != "check":
         raise InputError("initialization is for models with algebraic equations; this one has none")
-    choice = integrator.choice(method, relative, bool(names), linear_solver, True)
+    choice = integrator.choice(method, Integrator.aim(relative, absolute), bool(names), linear_solver, True)
     kept = ready.kept_positive(positive, start) if positive is not False else ()
     if kept:
         options["positive"] = kept

@@ -177,6 +177,13 @@ class Integrator:
         self._repeated: dict[Any, list[Any]] = {}
         self._implicit_steps = 0  # made so far; once HOT_STEPS, the model's own steps are compiled
 
+    @staticmethod
+    def aim(rtol: Any, atol: Any) -> Any:
+        """The tolerance by which methods are chosen: the relative one, and where that is 0 the absolute one."""
+        if type(rtol) is float and rtol > 0.0:
+            return rtol
+        return float(np.min(np.where(np.asarray(rtol) > 0.0, rtol, atol)))
+
     def choice(
         self,
         method: str,
@@ -297,7 +304,7 @@ class Integrator:
         m = columns.size
         flat = EMPTY
         choice = self.choice(
-            "tsit5" if record and method == "auto" else method, rtol, m > 0, linear_solver, by_tolerance
+            "tsit5" if record and method == "auto" else method, self.aim(rtol, atol), m > 0, linear_solver, by_tolerance
         )
         if m:
             flat = self._check_columns(np.ascontiguousarray(s0, dtype=np.float64).reshape(-1), columns, choice)
