@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cache, cached_property
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,14 @@ if TYPE_CHECKING:
     from ..solve.solution import Solution
 
 Values = Mapping[Any, Any] | Sequence[float]
+
+
+@cache
+def _solver() -> Callable[..., Solution]:
+    """`solve.api.solve`: an import within a function costs as much as many steps of a small model."""
+    from ..solve.api import solve
+
+    return solve
 
 
 class Model:
@@ -286,9 +294,7 @@ class Model:
         `d_discontinuities`, `positive`, `controller`, `progress`, `dtype`, `sensitivities`, `weights`,
         `linear_solver`, `inputs`, `initialization`.  Returns a `Solution`.
         """
-        from ..solve.api import solve
-
-        return solve(self, tspan, u0, p, method, rtol, atol, saveat, **options)
+        return _solver()(self, tspan, u0, p, method, rtol, atol, saveat, **options)
 
     def ensemble(self, u0: Any = None, p: Any = None, **options: Any) -> Ensemble:
         """Many trajectories of this model at once; see `sciml_dsl.solve.ensemble.Ensemble`.

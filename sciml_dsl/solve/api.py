@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, SolveInterrupted
-from .integrate import EMPTY, NO_COLUMNS, Integrator, Trajectory
+from .integrate import EMPTY, NO_COLUMNS, Integrator, Trajectory, nothing
 from .methods import registry
 from .methods.registry import Controller
 from .options import FINEST, Asked, number, ordered, output_times, precision, steps, time_span, tolerances
@@ -122,12 +122,12 @@ def solve(
     times = EMPTY if saveat is None else output_times(saveat, t0, t1)
     if (
         method not in SUNDIALS and type(rtol) is float and type(atol) is float
-        and FINEST <= rtol < math.inf and 0.0 < atol < math.inf and max_steps == 100_000
+        and FINEST <= rtol < math.inf and 0.0 < atol < math.inf and type(max_steps) is int and 0 < max_steps < 1 << 62
         and tstops is None and dt0 is None and dt is None and sensitivities is None and d_discontinuities is None
         and controller is None and positive is False and progress is False and dtmin == 0.0 and dtmax == math.inf
         and dtype == "float64" and initialization == "check" and isinstance(ready.integrator, Integrator)
     ):  # fmt: skip
-        plain = (method, rtol, atol, 100_000, linear_solver)
+        plain = (method, rtol, atol, max_steps, linear_solver)
         return _plainly(ready, ready.integrator, start, values, t0, t1, times, saveat is None, plain)
     max_steps = steps(max_steps)
     dtmax, dtmin = number(dtmax, "dtmax", infinite=True), number(dtmin, "dtmin", zero=True)
@@ -256,37 +256,58 @@ def _plainly(
     every_step: bool, options: tuple[str, float, float, int, str],
 ) -> Solution:  # fmt: skip
     """`solve` with nothing out of the ordinary: the same, with as little around the integration as possible."""
-    method, rtol, _, _, linear_solver = options
-    choice = integrator.choice(method, rtol, False, linear_solver, True)
-    dense = every_step and start.size <= _DENSE_STATES and choice.free_interpolant
+    key = (every_step, integrator.hot, options)
+    kept = ready.again.get(key)
+    if kept is None:
+        if len(ready.again) > 100:  # ever new tolerances
+            ready.again.clear()
+        kept = ready.again[key] = _shared(ready, integrator, every_step, options)
+    dense, shared = kept
     began = perf_counter()
     try:
         trajectory = integrator.run_again(start, values, t0, t1, times, every_step, dense, *options)
         stopped = False
     except SolveInterrupted as stop:
         trajectory, stopped = stop.solution, True
-    found = Solution(
+    found = Solution.alike(
+        shared,
         trajectory,
-        ready.states,
-        span=(t0, t1),
-        u0=start,
-        p=values,
-        parameters=ready.parameters,
-        observables=ready.observables,
-        event_sources=ready.event_sources,
-        observe=ready.observe,
-        densely=lambda: integrator.run_again(
+        (t0, t1),
+        start,
+        values,
+        perf_counter() - began,
+        lambda: integrator.run_again(
             start, values, t0, trajectory.t_end if stopped else t1, EMPTY, False, True, *options
         ),
-        seconds=perf_counter() - began,
-        method=method,
-        by_address=choice.by_address,
-        arrays=ready.arrays,
-        asked=Asked(rtol, options[2]),
     )
     if stopped:
         raise _interruption(found)
     return found
+
+
+def _shared(
+    ready: Prepared, integrator: Integrator, every_step: bool, options: tuple[str, float, float, int, str]
+) -> tuple[bool, Solution]:
+    """(whether interpolants are kept, a solution that has what those of all such runs have in common)."""
+    method, rtol, atol, _, linear_solver = options
+    choice = integrator.choice(method, rtol, False, linear_solver, True)
+    n = len(ready.states)
+    alike = Solution(
+        nothing(n),
+        ready.states,
+        span=(0.0, 0.0),
+        u0=EMPTY,
+        p=EMPTY,
+        parameters=ready.parameters,
+        observables=ready.observables,
+        event_sources=ready.event_sources,
+        observe=ready.observe,
+        method=method,
+        by_address=choice.by_address,
+        arrays=ready.arrays,
+        asked=Asked(rtol, atol),
+    )
+    return every_step and n <= _DENSE_STATES and choice.free_interpolant, alike
 
 
 def _interruption(found: Solution) -> SolveInterrupted:

@@ -15,7 +15,9 @@ import numpy as np
 from numba import float64, int64, njit, types, void
 from numpy.typing import NDArray
 
-from .integrate import AT_OPTIONS, AT_U0, Integrator, Trajectory
+from .integrate import AT_OPTIONS, AT_RESULTS, AT_U0, Integrator, Trajectory
+from .slots import N_COUNTS as ALL_COUNTS
+from .slots import ROWS
 from .status import Status
 from .watching import raise_caught
 
@@ -24,9 +26,6 @@ Indices = NDArray[np.int64]
 
 _INTERRUPTED = int(Status.INTERRUPTED)
 N_COUNTS = 9  # statistics of a trajectory, in the order of `solution.STATS`
-_STATUS, _T_END, _COUNTS, _T, _U, _U_END = (
-    Trajectory._fields.index(name) for name in ("status", "t_end", "counts", "t", "u", "u_end")
-)
 
 
 class Batch(NamedTuple):
@@ -69,7 +68,7 @@ def _loop(kernel: Any) -> Any:
     """The loop over trajectories, for a kernel of this signature; kept on disk by numba."""
     signature = kernel.nopython_signatures[0]
     arguments = signature.args
-    head, tail = types.Tuple(arguments[:AT_U0]), types.Tuple(arguments[AT_U0 + 2 :])
+    head, tail = types.Tuple(arguments[:AT_U0]), types.Tuple(arguments[AT_U0 + 2 : AT_RESULTS])
     matrix = float64[:, ::1]
 
     @njit(  # type: ignore[untyped-decorator]
@@ -87,21 +86,22 @@ def _loop(kernel: Any) -> Any:
         integrate: Any, head: Any, tail: Any, u0: Any, p: Any, times: Any,
         u: Any, status: Any, t_end: Any, u_end: Any, counts: Any, stop: Any,
     ) -> None:  # fmt: skip
+        all_counts, ends = np.zeros(ALL_COUNTS, np.int64), np.zeros(2)
+        rows_t, rows_u = np.empty(times.size + 1), np.empty((times.size + 1, u0.shape[1]))
         for i in range(u0.shape[0]):
             if stop[0] != 0:
                 return
-            result = integrate(*(head + (u0[i], p[i]) + tail))
-            rows_t, rows_u, rows_end, rows_counts = result[_T], result[_U], result[_U_END], result[_COUNTS]
-            for row in range(min(rows_t.size, times.size)):
+            for j in range(all_counts.size):
+                all_counts[j] = 0
+            integrate(*(head + (u0[i], p[i]) + tail + (all_counts, ends, rows_t, rows_u, u_end[i])))
+            for row in range(min(all_counts[ROWS], times.size)):
                 if rows_t[row] == times[row]:
                     for j in range(u.shape[2]):
                         u[i, row, j] = rows_u[row, j]
-            for j in range(u.shape[2]):
-                u_end[i, j] = rows_end[j]
             for j in range(N_COUNTS):
-                counts[i, j] = rows_counts[j]
-            t_end[i] = result[_T_END]
-            status[i] = result[_STATUS]
+                counts[i, j] = all_counts[j]
+            t_end[i] = ends[1]
+            status[i] = int(ends[0])
             if status[i] == _INTERRUPTED:
                 return
 

@@ -21,16 +21,21 @@ from .methods.abi import N_CONTROL
 from .methods.registry import CONTROLLERS, RODAS5P, TSIT5, Controller, is_taylor
 from .problem import NativeFunctions
 from .slots import (
+    DEGREE,
     FIRST_METHOD,
     KEEP_DENSE,
+    LOGGED,
     MAX_STEPS,
+    N_COUNTS,
     N_LU,
     N_POSITIVE,
     N_TIMES,
     OTHER_METHOD,
     PROGRESS,
     RECORD,
+    ROWS,
     SAVE_STEPS,
+    STORED,
 )
 from .status import Status
 from .watching import Stop, Watcher, raise_caught
@@ -38,11 +43,13 @@ from .watching import Stop, Watcher, raise_caught
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
+_INTERRUPTED = int(Status.INTERRUPTED)
 _KINDS = {"when": 0, "at": 1, "every": 2}
 HOT_STEPS = 1000
 """Factorisations after which a small stiff model gets a step of its own: compiling that costs about as much."""
 EMPTY: Floats = np.empty(0)
-AT_OPTIONS, AT_TIMES, AT_U0, AT_SAVEAT = 2, 3, 4, 8  # places among the kernel's arguments; p follows u0
+AT_OPTIONS, AT_TIMES, AT_U0, AT_SAVEAT, AT_COLUMNS, AT_RESULTS = 2, 3, 4, 8, 11, 15
+"""Places among the kernel's arguments; p follows u0."""
 _REPEATED = ("save_steps", "dense", "method", "rtol", "atol", "max_steps", "linear_solver")
 NO_COLUMNS: Indices = np.empty(0, np.int64)
 
@@ -84,6 +91,32 @@ class Trajectory(NamedTuple):
     def states(self) -> Floats:
         """(N + 1, n) states between the steps, with `record`."""
         return np.concatenate((self.record_u, self.u_end[None, :]))
+
+
+def nothing(n: int) -> Trajectory:
+    """A trajectory of `n` states before it began."""
+    return Trajectory(
+        0, 0.0, NO_COLUMNS, EMPTY, np.empty((0, n)), np.empty((0, 0)), EMPTY, EMPTY, np.empty((0, 5, n)),
+        np.empty((0, n)), np.empty((0, 7, n)), EMPTY, NO_COLUMNS, EMPTY,
+    )  # fmt: skip
+
+
+def _parts(rest: Floats, counts: Indices, arguments: Sequence[Any], t: Floats, u: Floats) -> tuple[Any, ...]:
+    """What the kernel packed, as the arrays `t` .. `event_k` of a `Trajectory`; `t`, `u` where they are not in it."""
+    options, n, m = arguments[AT_OPTIONS], arguments[AT_U0].size, arguments[AT_COLUMNS].size
+    rows, steps, fired = int(counts[ROWS]), int(counts[STORED]), int(counts[LOGGED])
+    save, dense, record = (bool(options[k]) for k in (SAVE_STEPS, KEEP_DENSE, RECORD))
+    kept, recorded = steps if dense else 0, steps if record else 0
+    shapes: list[tuple[int, ...]] = [(rows,), (rows, n)] if save else []
+    shapes += [(rows, n * m), (steps,), (steps,), (kept, max(int(options[DEGREE]) + 1, 5), n)]
+    shapes += [(recorded, n), (recorded, 7, n), (fired,), (fired,)]
+    found, at = [], 0
+    for shape in shapes:
+        end = at + math.prod(shape)
+        found.append(rest[at:end].reshape(shape))
+        at = end
+    found[-1] = found[-1].astype(np.int64)
+    return tuple(found) if save else (t, u, *found)
 
 
 def vector(value: Any, size: int | None = None, what: str = "array") -> Floats:
@@ -172,10 +205,13 @@ class Integrator:
             [number for e in functions.events for number in (_KINDS[e.kind], e.terminate + 2 * e.resets)],
             dtype=np.int64,
         )
+        self._anew = bool(functions.n_switches or functions.n_inputs)  # the stops depend on what is solved
         self._size_p = functions.n_params + functions.n_weights
         self._choices: dict[Any, Choice] = {}
         self._repeated: dict[Any, list[Any]] = {}
-        self._implicit_steps = 0  # made so far; once HOT_STEPS, the model's own steps are compiled
+        self._implicit_steps = 0  # made so far
+        self.hot = False  # once HOT_STEPS were made: the model's own steps are compiled
+        self._nothing = nothing(functions.n)[6:-1]  # starts .. event_k, of a run that keeps no steps
 
     @staticmethod
     def aim(rtol: Any, atol: Any) -> Any:
@@ -200,7 +236,7 @@ class Integrator:
         tolerance = 1.0
         if (by_tolerance and method == "auto") or is_taylor(method):
             tolerance = rtol if type(rtol) is float else float(np.min(rtol))
-        hot = self._implicit_steps >= HOT_STEPS
+        hot = self.hot
         key = (method, columns, tolerance, linear_solver, hot)
         found = self._choices.get(key)
         if found is None:
@@ -230,12 +266,26 @@ class Integrator:
         return self._call(self.arguments(u0, p, t0, t1, **options), options.get("watcher"))
 
     def _call(self, arguments: Sequence[Any], watcher: Watcher | Stop | None = None) -> Trajectory:
-        trajectory = Trajectory._make(self.kernel(*arguments))
-        if self._implicit_steps < HOT_STEPS:
-            self._implicit_steps += int(trajectory.counts[N_LU])
+        n, room = self.functions.n, arguments[AT_SAVEAT].size + (self._info.size > 0)  # an event may end it: a row
+        counts, ends, u_end = np.zeros(N_COUNTS, np.int64), np.empty(2), np.empty(n)
+        rows_t, rows_u = np.empty(room), np.empty((room, n))
+        rest = self.kernel(*arguments, counts, ends, rows_t, rows_u, u_end)
+        status, t_end = ends.tolist()
+        status = int(status)
+        rows = int(counts[ROWS])
+        if rows != room:
+            rows_t, rows_u = rows_t[:rows], rows_u[:rows]
+        if rest.size == 0:
+            parts = (rows_t, rows_u, np.empty((rows, 0)), *self._nothing)
+        else:
+            parts = _parts(rest, counts, arguments, rows_t, rows_u)
+        trajectory = Trajectory._make((status, t_end, counts, *parts, u_end))
+        if not self.hot:
+            self._implicit_steps += int(counts[N_LU])
             if self._implicit_steps >= HOT_STEPS:
+                self.hot = True
                 self._repeated.clear()
-        if trajectory.status == Status.INTERRUPTED:
+        if status == _INTERRUPTED:
             _interrupted(trajectory, arguments[AT_OPTIONS], watcher)
         return trajectory
 
@@ -249,7 +299,7 @@ class Integrator:
         """
         key = (save_steps, dense, method, rtol, atol, max_steps, linear_solver)
         kept = self._repeated.get(key)
-        if kept is None or self.functions.n_switches or self.functions.n_inputs or (self._info.size and t1 < t0):
+        if kept is None or self._anew or (self._info.size and t1 < t0):
             options: dict[str, Any] = dict(zip(_REPEATED, key, strict=True))
             made = self.arguments(u0, p, t0, t1, saveat=saveat, by_tolerance=True, **options)
             if len(self._repeated) > 100:

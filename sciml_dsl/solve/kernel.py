@@ -14,6 +14,12 @@ dtmin, 3 unused, then 4 rows of control constants); `u0` (n); `p`; `rtol` and `a
 followed by 1 where the step size starts anew; `s0` (n m) and `columns` (m); `ints`
 (2 N_INTS), `work` and `iwork` of the methods by address, templates that are copied; where
 there is no such method, `work` is the diagonal of the mass matrix, empty for I.
+
+Results go to arrays of the caller's, because handing one to Python costs as much as some steps: `counts`
+(N_COUNTS, zeros), `ends` (2) the status and the time reached, `u_end` (n), and, unless every step is saved,
+`rows_t` and `rows_u` with room for every output time, and with events for one more.  What has no size before comes
+back in one array, the parts of `storage.Output` one behind the other (the rows where every step is saved), then
+times and numbers of the fired events; their sizes are in `counts`.
 """
 
 from __future__ import annotations
@@ -47,7 +53,6 @@ from .slots import (
     KEEP_DENSE,
     LARGEST0,
     LOGGED,
-    N_COUNTS,
     N_F,
     N_JAC,
     N_LU,
@@ -82,6 +87,7 @@ from .storage import (
     more_rows,
     more_steps,
     new_implicit,
+    pack,
     put_row,
 )
 
@@ -209,7 +215,12 @@ def _build(version: int) -> Any:
     indices = int64[::1]
 
     @njit(  # type: ignore[untyped-decorator]
-        [(indices, indices, indices, *(vector,) * 8, indices, indices, vector, indices)],
+        [
+            (
+                indices, indices, indices, *(vector,) * 8, indices, indices, vector, indices,
+                indices, vector, vector, float64[:, ::1], vector,
+            )
+        ],
         error_model="numpy",
         nogil=True,
         cache=True,
@@ -230,6 +241,11 @@ def _build(version: int) -> Any:
         ints: Any,
         work: Any,
         iwork: Any,
+        counts: Any,
+        ends: Any,
+        rows_t: Any,
+        rows_u: Any,
+        u_end: Any,
     ) -> Any:
         n, m, n_params, rank = u0.size, columns.size, options[N_PARAMS], options[DEGREE] + 1
         save_steps, keep_dense, record = options[SAVE_STEPS] != 0, options[KEEP_DENSE] != 0, options[RECORD] != 0
@@ -247,19 +263,20 @@ def _build(version: int) -> Any:
         external = _new_external(ints, work, iwork, options, n, rtol, atol, times[1], times[3])
         sensitivities = _new_columns(n, n_params, s0, m)
         events = _new_events(info, n, n_params, m)
-        rows = 64 if save_steps else saveat.size + 1
         steps = 64 if keep_dense or record else 0
+        if save_steps:
+            rows_t, rows_u = np.empty(64), np.empty((64, n))
         out = Output(
-            np.empty(rows),
-            np.empty((rows, n)),
-            np.empty((rows, n * m)),
+            rows_t,
+            rows_u,
+            np.empty((rows_t.size, n * m)),
             np.empty(steps),
             np.empty(steps),
             np.empty((steps if keep_dense else 0, x.poly.shape[0], n)),
             np.empty((steps if record else 0, n)),
             np.empty((steps if record else 0, 7, n)),
         )
-        reals, counts = np.zeros(N_REALS), np.zeros(N_COUNTS, np.int64)
+        reals = np.zeros(N_REALS)
         reals[LARGEST0] = largest0
         status = _begin(problem, x, sensitivities, events, out, reals, counts) + version - version
         while status == RUNNING:
@@ -283,22 +300,28 @@ def _build(version: int) -> Any:
             counts[N_LU] += external.ints[which, abi.COUNT_LU]
             counts[N_SOLVE] += external.ints[which, abi.COUNT_SOLVE]
             counts[N_NEWTON_FAIL] += external.ints[which, abi.COUNT_NEWTON_FAIL]
-        return (
-            status,
-            reals[TIME],
-            counts,
-            out.t[:rows],
-            out.u[:rows],
-            out.s[:rows],
-            out.starts[:steps],
-            out.lengths[:steps],
-            out.polys[: steps if keep_dense else 0],
-            out.record_u[: steps if record else 0],
-            out.record_k[: steps if record else 0],
-            events.log_t[:logged],
-            events.log_k[:logged],
-            x.u,
-        )
+        ends[0], ends[1] = status, reals[TIME]
+        for i in range(n):
+            u_end[i] = x.u[i]
+        kept, dense, recorded, saved = steps, steps if keep_dense else 0, steps if record else 0, rows
+        size = saved * n * m + 2 * kept + dense * x.poly.shape[0] * n + recorded * 8 * n + 2 * logged
+        flat = np.empty(size + (saved * (1 + n) if save_steps else 0))
+        if flat.size == 0:
+            return flat
+        at = 0
+        if save_steps:
+            at = pack(flat, at, out.t[:saved])
+            at = pack(flat, at, out.u[:saved].reshape(-1))
+        at = pack(flat, at, out.s[:saved].reshape(-1))
+        at = pack(flat, at, out.starts[:kept])
+        at = pack(flat, at, out.lengths[:kept])
+        at = pack(flat, at, out.polys[:dense].reshape(-1))
+        at = pack(flat, at, out.record_u[:recorded].reshape(-1))
+        at = pack(flat, at, out.record_k[:recorded].reshape(-1))
+        at = pack(flat, at, events.log_t[:logged])
+        for k in range(logged):
+            flat[at + k] = events.log_k[k]
+        return flat
 
     return integrate
 

@@ -112,7 +112,10 @@ def tolerances(
 
 def output_times(saveat: Any, t0: float, t1: float) -> Floats:
     """The times of output that `saveat` asks for: a spacing, or an ordered array inside the span."""
-    if isinstance(saveat, (int, float)) or (not isinstance(saveat, _NO_TIMES) and np.ndim(saveat) == 0):
+    scalar = type(saveat) is not list and (
+        isinstance(saveat, (int, float)) or (not isinstance(saveat, _NO_TIMES) and np.ndim(saveat) == 0)
+    )
+    if scalar:
         spacing = number(saveat, "saveat: the spacing")
         count = math.floor(abs(t1 - t0) / spacing * (1.0 + 1e-12)) + 1
         if count > _MOST_TIMES:

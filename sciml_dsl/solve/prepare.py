@@ -65,6 +65,7 @@ class Prepared:
         )(self.functions.initial)
         self.constant_initial = not any(names(expr) for expr in initial_expressions(spec))
         self._default_u0: tuple[float, Floats] | None = None
+        self.again: dict[Any, Any] = {}  # what runs with the same options have in common, see `api`
 
     @cached_property
     def forward(self) -> Integrator | AlgebraicIntegrator:

@@ -112,6 +112,20 @@ class Solution:
         self._seconds = seconds
         self._observed: Floats | None = None
 
+    @classmethod
+    def alike(
+        cls, other: Solution, trajectory: Trajectory, span: tuple[float, float], u0: Floats, p: Floats, seconds: float,
+        densely: Callable[[], Trajectory],
+    ) -> Solution:  # fmt: skip
+        """One of the same model and options as `other`, whose numbers are these; for a small model this matters."""
+        made = cls.__new__(cls)
+        known = made.__dict__
+        known.update(other.__dict__)
+        known["t"], known["u"], known["_trajectory"] = trajectory.t, trajectory.u, trajectory
+        known["_span"], known["_u0"], known["_p"], known["_seconds"] = span, u0, p, seconds
+        known["_densely"] = densely
+        return made
+
     @property
     def p(self) -> Floats:
         """Parameters in the model's order, then network weights (a copy)."""

@@ -146,6 +146,14 @@ def _copy(a: Any, b: Any) -> None:
 
 
 @inner()
+def pack(flat: Any, at: int, values: Any) -> int:
+    """Write `values` (a vector) to `flat[at:]`; returns where they end."""
+    for i in range(values.size):
+        flat[at + i] = values[i]
+    return at + int(values.size)
+
+
+@inner()
 def more_rows(out: Output) -> Output:
     """The same with room for twice as many rows."""
     size = 2 * out.t.size + 8
