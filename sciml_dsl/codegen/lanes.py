@@ -99,15 +99,14 @@ class _Attempt:
         slopes = [row(self.places.slope + i) for i in range(n)] if tableau.fsal else list(system.rhs)
         arguments, stages = self._stages(system, tableau, h, slopes)
         new = self._combination(system, tableau.b, stages, h)
-        inverse = [
-            graph.div(const(1.0), graph.add(row(self.places.atol + i), graph.mul(row(self.places.rtol + i), larger)))
-            for i, larger in enumerate(
-                self._larger(call("abs", u), call("abs", v)) for u, v in zip(system.state_leaves, new, strict=True)
-            )
-        ]
-        square = self._error(tableau.e, stages, inverse, h)
+        scales = []  # h over the tolerance of each state: one quotient serves all norms
+        for i, (u, v) in enumerate(zip(system.state_leaves, new, strict=True)):
+            larger = self._larger(call("abs", u), call("abs", v))
+            tolerance = graph.add(row(self.places.atol + i), graph.mul(row(self.places.rtol + i), larger))
+            scales.append(graph.div(h, tolerance))
+        square = self._error(tableau.e, stages, scales)
         if tableau.e2:  # as in DOP853: e**2 / sqrt(e**2 + 0.01 e2**2)
-            both = graph.add(square, graph.mul(const(0.01), self._error(tableau.e2, stages, inverse, h)))
+            both = graph.add(square, graph.mul(const(0.01), self._error(tableau.e2, stages, scales)))
             nothing = call("eq", both, const(0.0))
             square = graph.select(nothing, const(0.0), graph.div(graph.mul(square, square), both))
         finite = self._all(*(call("le", call("abs", node), const(LARGEST_DOUBLE)) for node in new))
@@ -142,7 +141,7 @@ class _Attempt:
         # Stiffness, as in solve.loop for "auto"; the limit is infinite for others.
         count, calm = row(slot.STIFF_COUNT), row(slot.CALM_COUNT)
         one, nothing = const(1.0), const(0.0)
-        is_stiff = self._stiff(tableau, arguments, stages, inverse, h)
+        is_stiff = self._stiff(tableau, arguments, stages, scales, h)
         more_calm = graph.select(call("gt", count, nothing), graph.add(calm, one), calm)
         cleared = graph.select(call("ge", more_calm, const(CALM_STEPS)), nothing, count)
         new_count = graph.select(is_stiff, graph.add(count, one), cleared)
@@ -234,20 +233,18 @@ class _Attempt:
             stages.append(at(graph, system.rhs, places))
         return arguments, stages
 
-    def _error(
-        self, weights: Sequence[float], stages: Sequence[Sequence[int]], inverse: Sequence[int], h: int
-    ) -> int:  # fmt: skip
+    def _error(self, weights: Sequence[float], stages: Sequence[Sequence[int]], scales: Sequence[int]) -> int:
         """Mean square of an estimated error over its tolerance."""
         graph = self.graph
         total = graph.const(0.0)
-        for i, scale in enumerate(inverse):
+        for i, scale in enumerate(scales):
             part = graph.mul(self._sum(weights, [stage[i] for stage in stages]), scale)
             total = graph.add(total, graph.mul(part, part))
-        return graph.mul(graph.mul(graph.const(1.0 / len(inverse)), graph.mul(h, h)), total)
+        return graph.mul(graph.const(1.0 / len(scales)), total)
 
     def _stiff(
         self, tableau: Tableau, arguments: Sequence[Sequence[int]], stages: Sequence[Sequence[int]],
-        inverse: Sequence[int], h: int,
+        scales: Sequence[int], h: int,
     ) -> int:  # fmt: skip
         """Is |h lambda|, from two stages at one time, above the method's limit?"""
         graph = self.graph
@@ -255,14 +252,13 @@ class _Attempt:
         if tableau.pair is None:
             return graph.call("gt", above, self.control(STIFF_AT))
         first, other = tableau.pair
-        for i, scale in enumerate(inverse):
+        for i, scale in enumerate(scales):
             slope = graph.mul(scale, graph.sub(stages[first][i], stages[other][i]))
             distance = graph.mul(scale, graph.sub(arguments[first][i], arguments[other][i]))
             above = graph.add(above, graph.mul(slope, slope))
             below = graph.add(below, graph.mul(distance, distance))
         limit = self.control(STIFF_AT)
-        above = graph.mul(graph.mul(h, h), above)
-        return graph.call("gt", above, graph.mul(graph.mul(limit, limit), below))
+        return graph.call("gt", graph.mul(graph.mul(h, h), above), graph.mul(graph.mul(limit, limit), below))
 
     def _larger(self, a: int, b: int) -> int:
         """The larger of two; `b` where one is NaN.  What the processor does, which "max" of the graph is not."""

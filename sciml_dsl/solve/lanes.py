@@ -99,6 +99,16 @@ def _call_output(typingctx: Any, address: Any, block: Any, at: Any) -> Any:
     return signature, codegen
 
 
+@intrinsic  # type: ignore[untyped-decorator]
+def _lowest(typingctx: Any, bits: Any) -> Any:
+    """Number of the lowest bit that is set; `bits` is not 0."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.int64(types.int64), codegen
+
+
 @inner(inline=True)
 def _fill(block: Any, at: int, lanes: int, row: int, lane: int, value: float) -> None:
     block[at + row * lanes + lane] = value
@@ -128,6 +138,7 @@ def _build(version: int) -> Any:
             numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], numbers[5],
         )  # fmt: skip
         control = numbers[6:]
+        rows_out = u.reshape(-1)
         sign = 1.0 if t1 >= t0 else -1.0
         block = np.zeros(n_rows * lanes + 8 + version - version)
         at = (-block.ctypes.data % 64) // 8
@@ -199,68 +210,69 @@ def _build(version: int) -> Any:
             _call_step(step, block, at, reasons, stop)
             stopped = stop[0] != 0
             passed = reasons[PASSED]
-            waiting = passed | reasons[DONE] | reasons[STIFF] | reasons[TOO_SMALL] | reasons[EXHAUSTED]
-            # Outputs inside the step, of all lanes at once; the first ones are there already.
-            inside, fresh = passed, True
-            while inside != 0:
-                if not fresh:
-                    _call_output(output, block, at)
-                rest = inside
+            pending = passed | reasons[DONE] | reasons[STIFF] | reasons[TOO_SMALL] | reasons[EXHAUSTED]
+            if stopped:
                 for lane in range(lanes):
-                    if (rest >> lane) & 1 == 0:
-                        continue
-                    t, row = block[at + slot.TIME * lanes + lane], next_save[lane]
-                    following = times[row] if row < n_save else sign * slot.NO_OUTPUT
-                    if sign * (following - t) < 0.0 and not same_time(following, t):
-                        for j in range(n):
-                            u[owner[lane], row, j] = block[at + (at_output + j) * lanes + lane]
-                        n_dense[lane] += int(fresh)
-                        next_save[lane] = row = row + 1
+                    pending |= int(owner[lane] >= 0) << lane
+            first = True
+            while pending != 0:
+                if not first:  # further outputs inside the step, of all lanes at once
+                    _call_output(output, block, at)
+                rest, pending = pending, 0
+                while rest != 0:
+                    lane = _lowest(rest)
+                    rest &= rest - 1
+                    own = at + lane
+                    i, t = owner[lane], block[own + slot.TIME * lanes]
+                    if (passed >> lane) & 1 != 0:
+                        row = next_save[lane]
                         following = times[row] if row < n_save else sign * slot.NO_OUTPUT
-                        block[at + slot.NEXT_OUTPUT * lanes + lane] = following
-                    if not sign * (following - t) < 0.0 or same_time(following, t):
-                        inside &= ~(1 << lane)
-                fresh = False
-            for lane in range(lanes):
-                if (waiting >> lane) & 1 == 0 and not (stopped and owner[lane] >= 0):
-                    continue
-                i, t, row = owner[lane], block[at + slot.TIME * lanes + lane], next_save[lane]
-                if (passed >> lane) & 1 != 0:
-                    before = row
-                    while row < n_save and (sign * (times[row] - t) <= 0.0 or same_time(times[row], t)):
-                        for j in range(n):
-                            u[i, row, j] = block[at + (at_state + j) * lanes + lane]
-                        row += 1
-                    if row > before:
+                        if sign * (following - t) < 0.0 and not same_time(following, t):
+                            place = (i * n_save + row) * n
+                            for j in range(n):
+                                rows_out[place + j] = block[own + (at_output + j) * lanes]
+                            row += 1
+                            n_dense[lane] += int(first)
+                            following = times[row] if row < n_save else sign * slot.NO_OUTPUT
+                            if sign * (following - t) < 0.0 and not same_time(following, t):
+                                pending |= 1 << lane
+                        if (pending >> lane) & 1 == 0:
+                            while sign * (following - t) <= 0.0 or same_time(following, t):
+                                place = (i * n_save + row) * n
+                                for j in range(n):
+                                    rows_out[place + j] = block[own + (at_state + j) * lanes]
+                                row += 1
+                                following = times[row] if row < n_save else sign * slot.NO_OUTPUT
                         next_save[lane] = row
-                        following = times[row] if row < n_save else sign * slot.NO_OUTPUT
-                        block[at + slot.NEXT_OUTPUT * lanes + lane] = following
-                how = -1
-                if (reasons[DONE] >> lane) & 1 != 0:
-                    how = _SUCCESS
-                elif (reasons[EXHAUSTED] >> lane) & 1 != 0:
-                    how = _EXHAUSTED
-                elif (reasons[STIFF] >> lane) & 1 != 0:
-                    how = AGAIN
-                elif (reasons[TOO_SMALL] >> lane) & 1 != 0:
-                    for j in range(n):
-                        g[j] = block[at + (at_state + j) * lanes + lane]
-                    how = failure(g, largest0[lane], block[at + slot.NOT_FINITE * lanes + lane] != 0.0)
-                if how == -1:
-                    if not stopped:
+                        block[own + slot.NEXT_OUTPUT * lanes] = following
+                        if (pending >> lane) & 1 != 0:
+                            continue
+                    if (reasons[DONE] >> lane) & 1 != 0:
+                        how = _SUCCESS
+                    elif (reasons[EXHAUSTED] >> lane) & 1 != 0:
+                        how = _EXHAUSTED
+                    elif (reasons[STIFF] >> lane) & 1 != 0:
+                        how = AGAIN
+                    elif (reasons[TOO_SMALL] >> lane) & 1 != 0:
+                        for j in range(n):
+                            g[j] = block[own + (at_state + j) * lanes]
+                        how = failure(g, largest0[lane], block[own + slot.NOT_FINITE * lanes] != 0.0)
+                    elif stopped:
+                        how = _INTERRUPTED
+                    else:
                         continue
-                    how = _INTERRUPTED
-                status[i], t_end[i] = how, t
-                for j in range(n):
-                    u_end[i, j] = block[at + (at_state + j) * lanes + lane]
-                taken = np.int64(block[at + slot.ACCEPTED * lanes + lane])
-                repeated = np.int64(block[at + slot.REJECTED * lanes + lane])
-                counts[i, ACCEPTED], counts[i, REJECTED] = taken, repeated
-                counts[i, BY_TSIT5] = taken * tsit5
-                counts[i, N_F] += (taken + repeated) * per_step + n_dense[lane] * extra
-                block[at + slot.ACTIVE * lanes + lane] = 0.0
-                owner[lane] = -1
-                busy -= 1
+                    status[i], t_end[i] = how, t
+                    for j in range(n):
+                        u_end[i, j] = block[own + (at_state + j) * lanes]
+                    taken = np.int64(block[own + slot.ACCEPTED * lanes])
+                    repeated = np.int64(block[own + slot.REJECTED * lanes])
+                    counts[i, ACCEPTED], counts[i, REJECTED] = taken, repeated
+                    counts[i, BY_TSIT5] = taken * tsit5
+                    counts[i, N_F] += (taken + repeated) * per_step + n_dense[lane] * extra
+                    block[own + slot.ACTIVE * lanes] = 0.0
+                    owner[lane] = -1
+                    busy -= 1
+                first = False
             if stopped:
                 return
 
