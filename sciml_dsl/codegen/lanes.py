@@ -132,7 +132,7 @@ class _Attempt:
         growth = self._smaller(self.control(GROW), self._larger(const(SHRINK), change))
         reduction = self._larger(const(SHRINK), self._smaller(const(SAFETY), change))
         reduction = graph.select(broken, const(SHRINK), reduction)
-        again = call("ne", row(slot.WAS_REJECTED), const(0.0))
+        again = call("ne", row(slot.AGAIN), const(0.0))
         length = call("abs", h)
         longer = graph.mul(length, graph.select(again, self._smaller(growth, const(1.0)), growth))
         longer = graph.select(call("and", hit, call("not", again)), self._larger(longer, free), longer)
@@ -151,6 +151,8 @@ class _Attempt:
         beyond = graph.mul(sign, graph.sub(following, new_time))
         near = graph.mul(const(2e-15), self._larger(call("abs", following), call("abs", new_time)))
         self.inside = call("and", accepted, call("lt", beyond, nothing))
+        further = graph.mul(sign, graph.sub(row(slot.OUTPUT_AFTER), new_time))
+        self.several = call("and", accepted, call("lt", further, nothing))
         self.reasons = (
             call("and", accepted, hit), call("and", accepted, call("le", beyond, near)), switch, too_small, exhausted,
         )  # fmt: skip
@@ -162,13 +164,12 @@ class _Attempt:
             slot.STEP_SIZE: graph.select(accepted, longer, size),
             slot.ACCEPTED: graph.add(row(slot.ACCEPTED), graph.select(accepted, one, nothing)),
             slot.REJECTED: graph.add(row(slot.REJECTED), graph.select(rejected, one, nothing)),
-            slot.WAS_REJECTED: graph.select(rejected, one, nothing),
-            slot.NOT_FINITE: graph.select(
-                accepted, nothing, graph.select(rejected, graph.select(broken, one, nothing), row(slot.NOT_FINITE))
+            slot.AGAIN: graph.select(
+                going,
+                graph.select(good, nothing, graph.select(broken, const(slot.NOT_FINITE), one)),
+                row(slot.AGAIN),
             ),
             slot.TIME: graph.select(accepted, new_time, time),
-            slot.TIME_BEFORE: time,
-            slot.STEP_TAKEN: h,
         }
         kept(slot.LOG_BEFORE, previous)
         kept(slot.LOG_PREVIOUS, self._larger(log_error, const(LOG_SMALLEST)))
@@ -185,10 +186,11 @@ class _Attempt:
         self.seeds = dict(enumerate([h, *tolerances, *slopes, nothing, nothing, *new, *flat]))
         coefficients, _ = fused.whole_interpolant(system, tableau)
         self.polynomial = {self.places.polynomial + q: node for q, node in enumerate(coefficients)}
+        self.polynomial |= {slot.TIME_BEFORE: time, slot.STEP_TAKEN: h}
         self.step = [*new, *flat]
         theta = graph.div(graph.sub(following, time), h)
         self.first_output = self._output(theta, coefficients)
-        kept_rows = [row(seat) for seat in self.polynomial]
+        kept_rows = [row(self.places.polynomial + q) for q in range(len(coefficients))]
         theta = graph.div(graph.sub(following, row(slot.TIME_BEFORE)), row(slot.STEP_TAKEN))
         self.output = self._output(theta, kept_rows)
 
@@ -292,15 +294,16 @@ def step_text(system: System, tableau: Tableau, lanes: int) -> str:
     attempt = _Attempt(system, tableau)
     text = _Vectors(system.graph, attempt.places, attempt.seeds, lanes, attempt.in_range)
     text.compute(attempt.step)
-    text.compute([*attempt.rows.values(), *attempt.reasons, attempt.inside])
+    text.compute([*attempt.rows.values(), *attempt.reasons, attempt.inside, attempt.several])
     masks = [text.mask(node) for node in attempt.reasons]
-    some = text.emit(f"icmp ne i{lanes} {text.mask(attempt.inside)}, 0")
+    some, several = (text.emit(f"icmp ne i{lanes} {text.mask(m)}, 0") for m in (attempt.inside, attempt.several))
     for node in attempt.rows.values():  # what the interpolant may read is read before it is overwritten
         text.value(node)
     text.lines += [f"br i1 {some}, label %interpolant, label %write", "interpolant:"]
-    rows = attempt.polynomial | attempt.first_output
-    text.compute(list(rows.values()))
-    text.store(rows)
+    text.compute([*attempt.polynomial.values(), *attempt.first_output.values()])
+    text.store(attempt.first_output)
+    text.lines += [f"br i1 {several}, label %keep, label %write", "keep:"]
+    text.store(attempt.polynomial)
     text.lines += ["br label %write", "write:"]
     text.store(attempt.rows)
     attention = masks[0]

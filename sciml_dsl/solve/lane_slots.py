@@ -15,18 +15,19 @@ from dataclasses import dataclass
     TIME,
     STEP_SIZE,  # to try next, not negative
     NEXT_OUTPUT,  # time of it; NO_OUTPUT times the direction where none is left
+    OUTPUT_AFTER,  # and of the one after it
     LOG_PREVIOUS,  # logarithms of the last two errors
     LOG_BEFORE,
-    WAS_REJECTED,  # 1 where the next step repeats a rejected one
-    NOT_FINITE,  # 1 where that was not finite
+    AGAIN,  # not 0 where the next step repeats a rejected one
     STIFF_COUNT,
     CALM_COUNT,
     ACCEPTED,
     REJECTED,
     ACTIVE,  # 0 where a lane has no trajectory
-    TIME_BEFORE,  # where the last step began
+    TIME_BEFORE,  # where the last step with several outputs began
     STEP_TAKEN,  # its length, with sign
 ) = range(14)
+NOT_FINITE = 2.0  # in AGAIN: the rejected step was not finite
 
 # What is the same for all, repeated in each lane.
 (
@@ -76,7 +77,7 @@ class Layout:
 
     @property
     def polynomial(self) -> int:
-        """Rows of the last step's interpolant in powers of theta (degree + 1, n)."""
+        """Rows of the interpolant of the last step with several outputs in powers of theta (degree + 1, n)."""
         return self.atol + self.n
 
     @property
@@ -100,9 +101,10 @@ class LaneStep:
     """A model's own step of an explicit method in lanes.
 
     `step` is the address of `void step(double *block, int64 *reasons, int64 *stop)`: it makes steps in
-    all lanes until one of them needs attention, or `stop` is not 0, and evaluates the interpolants of
-    lanes that passed NEXT_OUTPUT there; `output` of `void output(double *block)`: it evaluates them again,
-    for the next output inside the same step; `keepalive` owns the code.
+    all lanes until one of them needs attention, or `stop` is not 0.  It evaluates the interpolants of lanes
+    that passed NEXT_OUTPUT there, and keeps them where OUTPUT_AFTER was passed too.  `output` is the
+    address of `void output(double *block)`: it evaluates what was kept, for the next output inside the
+    same step.  `keepalive` owns the code.
     """
 
     step: int

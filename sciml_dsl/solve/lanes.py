@@ -114,6 +114,12 @@ def _fill(block: Any, at: int, lanes: int, row: int, lane: int, value: float) ->
     block[at + row * lanes + lane] = value
 
 
+@inner(inline=True)
+def _output_time(times: Any, row: int, sign: float) -> float:
+    """Time of an output, or one that is never reached."""
+    return float(times[row]) if row < times.size else sign * slot.NO_OUTPUT
+
+
 def _build(version: int) -> Any:
     vector, matrix, integers = float64[::1], float64[:, ::1], int64[::1]
 
@@ -150,7 +156,7 @@ def _build(version: int) -> Any:
             for row, value in (
                 (slot.END, t1), (slot.SIGN, sign), (slot.LONGEST, dtmax), (slot.SHORTEST, dtmin),
                 (slot.FLOOR, 1e-30 * abs(t1 - t0)), (slot.MAX_STEPS, max_steps), (slot.TIME, t1),
-                (slot.NEXT_OUTPUT, sign * slot.NO_OUTPUT),
+                (slot.NEXT_OUTPUT, sign * slot.NO_OUTPUT), (slot.OUTPUT_AFTER, sign * slot.NO_OUTPUT),
             ):  # fmt: skip
                 _fill(block, at, lanes, row, lane, value)
             for j in range(control.size):
@@ -202,7 +208,8 @@ def _build(version: int) -> Any:
                 _fill(block, at, lanes, slot.LOG_PREVIOUS, lane, LOG_SMALLEST)
                 _fill(block, at, lanes, slot.LOG_BEFORE, lane, LOG_SMALLEST)
                 _fill(block, at, lanes, slot.ACTIVE, lane, 1.0)
-                _fill(block, at, lanes, slot.NEXT_OUTPUT, lane, times[row] if row < n_save else sign * slot.NO_OUTPUT)
+                _fill(block, at, lanes, slot.NEXT_OUTPUT, lane, _output_time(times, row, sign))
+                _fill(block, at, lanes, slot.OUTPUT_AFTER, lane, _output_time(times, row + 1, sign))
                 owner[lane], next_save[lane], n_dense[lane] = i, row, 0
                 busy += 1
             if busy == 0 or stop[0] != 0:
@@ -226,14 +233,14 @@ def _build(version: int) -> Any:
                     i, t = owner[lane], block[own + slot.TIME * lanes]
                     if (passed >> lane) & 1 != 0:
                         row = next_save[lane]
-                        following = times[row] if row < n_save else sign * slot.NO_OUTPUT
+                        following = _output_time(times, row, sign)
                         if sign * (following - t) < 0.0 and not same_time(following, t):
                             place = (i * n_save + row) * n
                             for j in range(n):
                                 rows_out[place + j] = block[own + (at_output + j) * lanes]
                             row += 1
                             n_dense[lane] += int(first)
-                            following = times[row] if row < n_save else sign * slot.NO_OUTPUT
+                            following = _output_time(times, row, sign)
                             if sign * (following - t) < 0.0 and not same_time(following, t):
                                 pending |= 1 << lane
                         if (pending >> lane) & 1 == 0:
@@ -242,9 +249,10 @@ def _build(version: int) -> Any:
                                 for j in range(n):
                                     rows_out[place + j] = block[own + (at_state + j) * lanes]
                                 row += 1
-                                following = times[row] if row < n_save else sign * slot.NO_OUTPUT
+                                following = _output_time(times, row, sign)
                         next_save[lane] = row
                         block[own + slot.NEXT_OUTPUT * lanes] = following
+                        block[own + slot.OUTPUT_AFTER * lanes] = _output_time(times, row + 1, sign)
                         if (pending >> lane) & 1 != 0:
                             continue
                     if (reasons[DONE] >> lane) & 1 != 0:
@@ -256,7 +264,7 @@ def _build(version: int) -> Any:
                     elif (reasons[TOO_SMALL] >> lane) & 1 != 0:
                         for j in range(n):
                             g[j] = block[own + (at_state + j) * lanes]
-                        how = failure(g, largest0[lane], block[own + slot.NOT_FINITE * lanes] != 0.0)
+                        how = failure(g, largest0[lane], block[own + slot.AGAIN * lanes] == slot.NOT_FINITE)
                     elif stopped:
                         how = _INTERRUPTED
                     else:
