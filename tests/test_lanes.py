@@ -188,12 +188,23 @@ def test_options_in_lanes_are_those_of_the_kernel():
         {"dtmax": 0.05},
         {"dt0": 1e-3, "dtmin": 1e-8},
         {"controller": "pid"},
-        {"rtol": np.array([1e-4, 1e-7]), "atol": np.array([1e-9, 1e-5])},
-        {"rtol": 1e-8, "method": "auto"},
+        {"rtol": np.array([1e-4, 1e-7]), "atol": np.array([1e-9, 1e-5]), "method": "tsit5"},
+        {"rtol": 1e-5, "method": "auto"},
     ):
         mine, theirs = both(many, (0.0, 5.0), times, **options)
         np.testing.assert_allclose(mine.u, theirs.u, rtol=1e-9)
         assert np.abs(mine.counts - theirs.counts)[:, :2].max() <= 1
+
+
+def test_auto_takes_runge_kutta_where_one_trajectory_takes_a_power_series():
+    many = ensemble(*MODELS["lotka_volterra"], 9)
+    times = np.linspace(0, 5, 6)
+    for rtol, method in ((1e-8, "vern7"), (1e-10, "vern9")):
+        mine, series = both(many, (0.0, 5.0), times, method="auto", rtol=rtol, atol=rtol)
+        named, _ = both(many, (0.0, 5.0), times, method=method, rtol=rtol, atol=rtol)
+        assert np.array_equal(mine.u, named.u)
+        np.testing.assert_allclose(mine.u, series.u, rtol=1e3 * rtol)
+    assert (mine.counts[:, 0] != series.counts[:, 0]).all()
 
 
 def test_failures_are_those_of_the_kernel():

@@ -181,6 +181,11 @@ def stiff_partner(n: int, tolerance: float, columns: bool, linear: str) -> Metho
     return registry.RODAS5P if n <= MANY else registry.METHODS["kvaerno5"]
 
 
+def of_high_order(tolerance: float) -> Method:
+    """The Runge-Kutta method that "auto" takes at tight tolerances."""
+    return registry.METHODS["vern7" if tolerance >= TIGHTER else "vern9"]
+
+
 def pair(
     functions: NativeFunctions, name: str, tolerance: float, columns: bool, linear: str = "auto"
 ) -> tuple[Method, Method | None]:
@@ -190,8 +195,7 @@ def pair(
     if isinstance(name, str) and name.lower() == "auto":
         explicit = registry.TSIT5
         if not columns and tolerance < TIGHT:
-            high = registry.METHODS["vern7" if tolerance >= TIGHTER else "vern9"]
-            explicit = registry.taylor_of(functions, tolerance, SERIES) or high
+            explicit = registry.taylor_of(functions, tolerance, SERIES) or of_high_order(tolerance)
         if not has_jacobian(functions):
             return explicit, None
         return explicit, stiff_partner(functions.n, tolerance, columns, linear)

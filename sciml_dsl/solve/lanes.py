@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from . import lane_slots as slot
 from .batch import N_COUNTS, Batch, integrate_into
 from .call import call
+from .choice import of_high_order
 from .compiled import inner, source_digest
 from .control import LOG_SMALLEST, first_step
 from .events import same_time
@@ -32,7 +33,7 @@ from .loop import failure
 from .methods.abi import GROW, N_CONTROL, START_EXPONENT, STIFF_AT, F
 from .methods.registry import TSIT5, Method
 from .methods.tableau import Tableau
-from .slots import ACCEPTED, BY_TSIT5, FIRST_METHOD, MAX_STEPS, N_F, N_TIMES, OTHER_METHOD, REJECTED
+from .slots import ACCEPTED, BY_TSIT5, FIRST_METHOD, MAX_STEPS, N_F, N_TIMES, REJECTED
 from .status import Status
 
 Floats = NDArray[np.float64]
@@ -298,14 +299,14 @@ class Lanes:
 
     def __init__(
         self, integrator: Integrator, step: LaneStep, arguments: tuple[Any, ...], options: dict[str, Any],
-        method: Method, tableau: Tableau,
+        method: Method, tableau: Tableau, switches: bool,
     ) -> None:  # fmt: skip
         places, functions = step.layout, integrator.functions
         self._integrator, self._step, self._options = integrator, step, options
         self._f = int(arguments[0][F])
         chosen, times = arguments[AT_TIMES - 1], arguments[AT_TIMES]
         control = _control(arguments).copy()
-        if chosen[OTHER_METHOD] < 0:
+        if not switches:
             control[STIFF_AT] = np.inf
         self._span = float(times[0]), float(times[1])
         self._numbers = np.concatenate((times[:5], [float(chosen[MAX_STEPS])], control))
@@ -362,14 +363,17 @@ def lanes(integrator: Integrator, u0: Floats, p: Floats, t0: float, t1: float, o
     if make is None or t0 == t1 or not set(options) <= _OPTIONS:
         return None
     arguments = integrator.arguments(u0, p, t0, t1, **options)
-    method = integrator.choice(
-        options.get("method", "auto"), options.get("rtol", 1e-6), by_tolerance=options.get("by_tolerance", False)
-    ).method
+    name, rtol = options.get("method", "auto"), options.get("rtol", 1e-6)
+    choice = integrator.choice(name, rtol, by_tolerance=options.get("by_tolerance", False))
+    method, partner = choice.method, choice.partner
+    if name.lower() == "auto" and tableau_of(method) is None:  # a power series: one trajectory is quickest by it
+        method = of_high_order(float(np.min(rtol)))
+        arguments = integrator.arguments(u0, p, t0, t1, **(options | {"method": method.name}))
     tableau = tableau_of(method)
     if tableau is None or _control(arguments)[GROW] <= 1.0:
         return None
     step = make(tableau)
-    return None if step is None else Lanes(integrator, step, arguments, options, method, tableau)
+    return None if step is None else Lanes(integrator, step, arguments, options, method, tableau, partner is not None)
 
 
 assert N_COUNTS > BY_TSIT5
