@@ -363,11 +363,14 @@ def lanes(integrator: Integrator, u0: Floats, p: Floats, t0: float, t1: float, o
     if make is None or t0 == t1 or not set(options) <= _OPTIONS:
         return None
     arguments = integrator.arguments(u0, p, t0, t1, **options)
-    name, rtol = options.get("method", "auto"), options.get("rtol", 1e-6)
-    choice = integrator.choice(name, rtol, by_tolerance=options.get("by_tolerance", False))
+    name, tolerance = (
+        options.get("method", "auto"),
+        Integrator.aim(options.get("rtol", 1e-6), options.get("atol", 1e-9)),
+    )
+    choice = integrator.choice(name, tolerance, by_tolerance=options.get("by_tolerance", False))
     method, partner = choice.method, choice.partner
     if name.lower() == "auto" and tableau_of(method) is None:  # a power series: one trajectory is quickest by it
-        method = of_high_order(float(np.min(rtol)))
+        method = of_high_order(tolerance)
         arguments = integrator.arguments(u0, p, t0, t1, **(options | {"method": method.name}))
     tableau = tableau_of(method)
     if tableau is None or _control(arguments)[GROW] <= 1.0:

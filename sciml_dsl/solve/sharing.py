@@ -28,6 +28,7 @@ Floats = NDArray[np.float64]
 Progress = Callable[[dict[str, Any]], Any]
 
 _PART = 256  # trajectories of a native call, at most: how often progress is told and work is shared out
+_LANES_PART = 1024  # the same in lanes, where a trajectory takes a tenth of the time, while nobody is told
 _PARTS = 8  # parts for each thread or worker, at least, while there are enough trajectories
 
 
@@ -62,6 +63,11 @@ class Telling:
         message = f"{self.done} of {size} trajectories"
         state = {"stage": "ensemble", "step": self.done, "total": size, "loss": None, "message": message}
         return self._report(state) is True
+
+    @property
+    def silent(self) -> bool:
+        """Whether nobody is told."""
+        return self._report is None
 
     def close(self) -> None:
         """Take down what is shown."""
@@ -103,7 +109,7 @@ class Work:
 def over_threads(work: Work) -> dict[int, str]:
     """Share the trajectories out over threads of our own."""
     size, stop = len(work.u0), Stop()
-    spans = work.spans(_PART)
+    spans = work.spans(_LANES_PART if work.job.blind and work.telling.silent else _PART)
     if not work.job.blind and (work.count == 1 or len(spans) == 1):
         for first, last in spans:
             work.run(first, last, stop)
