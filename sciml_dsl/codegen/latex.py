@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from ..language.ast import Binary, Call, Expr, IfElse, Index, Name, Num, Reduce, Unary, fold
 from ..language.names import STIFF
 from ..model.algebraic import implied
+from ..model.algebraic_arrays import vanishing
 from ..model.expanded import Expanded, scalar_definitions
 from ..model.spec import Block, Event, Input, ModelSpec
 
@@ -296,13 +297,14 @@ def _equations(spec: ModelSpec) -> list[tuple[str, str]]:
     rows = []
     position = 0
     starts = {array.start: array for array in spec.arrays if array.kind == "state"}
+    vanishes = vanishing(spec)
     while position < len(spec.states):
         array = starts.get(position)
         if array is not None:
             for block in spec.blocks:
                 if block.array == array.name and block.kind == "derivative":
                     element = expression(Index(block.array, block.subscripts))
-                    left = f"\\frac{{\\mathrm{{d}}{element}}}{{\\mathrm{{d}}t}}"
+                    left = "0" if vanishes(block) else f"\\frac{{\\mathrm{{d}}{element}}}{{\\mathrm{{d}}t}}"
                     rows.append((left, expression(block.expr) + _ranges(block)))
             position += array.size
             continue

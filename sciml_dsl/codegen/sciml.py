@@ -14,6 +14,7 @@ from ..errors import UnsupportedError
 from ..language.ast import Binary, Bound, Call, Expr, IfElse, Index, Name, Num, Reduce, Unary
 from ..language.names import INFINITY, STIFF
 from ..model.algebraic import implied
+from ..model.algebraic_arrays import vanishing
 from ..model.expanded import scalar_definitions
 from ..model.spec import Array, Block, Event, Input, ModelSpec, Network, Parameter
 from ..model.subscripts import text
@@ -289,12 +290,17 @@ def _equations(spec: ModelSpec) -> list[str]:
     lines = []
     position = 0
     starts = _starts(spec, "state")
+    vanishes = vanishing(spec)
     while position < len(spec.states):
         array = starts.get(position)
         if array is not None:
             order = _order(spec, array)
             top = array.name + "'" * (order - 1)
-            lines += [_said(block, array.name, "'" * order) for block in _of(spec, top, "derivative")]
+            for block in _of(spec, top, "derivative"):
+                if vanishes(block):
+                    lines.append(f"0 = {expression(block.expr)}{_loops(block)}")
+                else:
+                    lines.append(_said(block, array.name, "'" * order))
             position += order * array.size
             continue
         state, order = spec.states[position], 1

@@ -100,6 +100,7 @@ class Builder:
 
     def system(self) -> System:
         spec, g = self.spec, self.graph
+        place = {name: i for i, name in enumerate(spec.states)} if spec.algebraic else {}
         return System(
             name=spec.name,
             graph=g,
@@ -112,7 +113,7 @@ class Builder:
             initial=tuple(None if expr is None else self.lower(expr) for expr in spec.initial),
             inputs=tuple(i.name for i in spec.inputs),
             events=tuple(nodes for k, event in enumerate(spec.events) for nodes in self._event(k, event)),
-            algebraic=tuple(spec.states.index(name) for name in spec.algebraic),
+            algebraic=tuple(place[name] for name in spec.algebraic),
         )
 
     # ------------------------------------------------------------ expressions

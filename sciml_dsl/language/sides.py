@@ -80,6 +80,8 @@ def _elements(targets: list[Expr], expr: Expr, ranges: tuple[Bound, ...]) -> Sta
         statement = _quotient(left, expr, whole, ranges)
         if isinstance(statement, Derivative) and statement.subscripts:
             return statement
+    if left == Num(0.0):
+        return Algebraic(expr, whole, ranges)
     index = ranges[0].name
     if isinstance(left, Call):
         hint = f"write {left.func}[{index}](0) = ... for the initial values of an array"

@@ -148,10 +148,11 @@ class Initial:
 
 @dataclass(frozen=True, slots=True)
 class Algebraic:
-    """`0 = x^2 + y^2 - L^2`; `expr` is what has to vanish."""
+    """`0 = x^2 + y^2 - L^2`, `0 = u[i+1] - u[i] for i in 1..N`; `expr` is what has to vanish."""
 
     expr: Expr
     span: Span
+    ranges: tuple[Bound, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,7 @@ class Collapsed:
             definitions=tuple(definitions),
             functions=functions,
             events=events,
+            algebraic=tuple(dict.fromkeys(name.partition("[")[0] for name in spec.algebraic)),
             arrays=(),
             blocks=(),
             loops=False,

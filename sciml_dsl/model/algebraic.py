@@ -9,7 +9,7 @@ so makes x and x' states.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 
 from ..errors import ModelError, NameModelError, suggest
@@ -66,6 +66,17 @@ def unknowns(
     if len(names) < count:
         raise _too_few(names, equations)
     return Unknowns(tuple(chains), tuple(names), places)
+
+
+def count(
+    scope: Scope, expressions: Iterable[tuple[Expr, frozenset[str]]], initial: Iterable[Name], arrays: Set[str]
+) -> int:
+    """How many unknowns without subscripts there are: one for each name, whatever its derivatives.
+
+    `arrays` are the names that stand with subscripts somewhere.
+    """
+    found = {split_primes(name)[0] for name in _undefined(scope, expressions) if name not in arrays}
+    return len(found | {split_primes(n.name)[0] for n in initial if n.name not in scope.kinds})
 
 
 def implied(spec: ModelSpec, position: int) -> bool:

@@ -111,6 +111,10 @@ class Ranges:
         check_count(math.prod(len(r) for r in found), said.ranges[0].span or NOWHERE if said.ranges else NOWHERE)
         return tuple(found)
 
+    def check_subscript(self, subscript: Expr, indices: Sequence[str]) -> None:
+        """Refuse what is no whole-number expression of indices and constants."""
+        check_integer(subscript, self.constants, indices, self.describe)
+
     def subscripts(self, said: Said) -> None:
         """Check the subscripts on the left, and that every range appears in them."""
         names = [r.name for r in said.evaluated]

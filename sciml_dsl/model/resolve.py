@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from typing import TypeVar
@@ -18,11 +19,13 @@ from typing import TypeVar
 from ..collector import uncollected
 from ..errors import ModelError, NameModelError, UnsupportedError
 from ..language import syntax
-from ..language.ast import Binary, Bound, Call, Expr, Name, Num, Span, Unary, names, postorder
+from ..language.ast import Binary, Bound, Call, Expr, Index, Name, Num, Span, Unary, names, postorder
 from ..language.complaint import Complaint
 from ..language.names import BUILTINS, PRIMES, STIFF, TIME, split_primes
-from .algebraic import unknowns
+from .algebraic import count, unknowns
+from .algebraic_arrays import pair
 from .array_statements import ArrayStatements
+from .arrays import Gathered, Ranges, Said, element_name, loops_of
 from .constants import evaluate
 from .dependencies import calls, free_names, order, size, written_out_size
 from .implicit import held, highest_derivatives, settle
@@ -32,6 +35,7 @@ from .problems import NOWHERE, Enough, Problems
 from .scope import Scope
 from .spec import Block, Constant, Definition, Event, Function, Input, ModelSpec, Parameter
 from .steps import Steps, has_steps, plain_constants
+from .subscripts import evaluate as whole
 
 MAX_WRITTEN_OUT = 20_000_000
 MAX_CALL_DEPTH = 200
@@ -95,6 +99,7 @@ class _Resolver:
         self.algebraic: list[syntax.Algebraic] = []
         self.implicit: list[syntax.Implicit] = []
         self.unknown: tuple[str, ...] = ()
+        self.element_equations: tuple[tuple[str, Said], ...] = ()
 
     def spec(self) -> ModelSpec:
         for statement in self.statements():
@@ -109,11 +114,11 @@ class _Resolver:
         for unpacking in self.unpackings:
             self.attempt(self.unpack, unpacking)
         self.scope.definitions = self.definitions
+        constants = self.constant_values()
         if self.algebraic:
             if self.problems.found:
                 raise Enough  # which names are unknowns cannot be told
-            self.enter_unknowns()
-        constants = self.constant_values()
+            self.enter_unknowns(constants)
         self.arrays.settle(constants)
         kinds = self.scope.described()
         constants = self.with_elements(constants, kinds)
@@ -157,7 +162,15 @@ class _Resolver:
         )
         if not self.scope.arrays:
             return spec
-        return self.arrays.placed(spec, derivatives, initial, definitions, [*blocks, *initial_blocks])
+        spec = self.arrays.placed(spec, derivatives, initial, definitions, [*blocks, *initial_blocks])
+        if not self.element_equations:
+            return spec
+        unknown = set(spec.algebraic)
+        for name, said in self.element_equations:
+            for point in loops_of(said.evaluated, constants).points(limit=MAX_WRITTEN_OUT):
+                if point is not None:
+                    unknown.add(element_name(name, [whole(s, constants, point) for s in said.subscripts]))
+        return replace(spec, algebraic=tuple(s for s in spec.states if s in unknown))
 
     def statements(self) -> Sequence[syntax.Statement]:
         """The statements in the plain notation."""
@@ -319,21 +332,24 @@ class _Resolver:
         start = {base: (self.places.get(base) or NOWHERE).start for base in map(_base, self.derivatives)}
         self.derivatives = dict(sorted(self.derivatives.items(), key=lambda item: start[_base(item[0])]))
 
-    def enter_unknowns(self) -> None:
+    def enter_unknowns(self, constants: dict[str, float]) -> None:
         """Make states of what the equations `0 = ...` determine; their items in `derivatives` are what vanishes."""
         none: frozenset[str] = frozenset()
         expressions = [(expr, none) for expr in self.derivatives.values()]
         for array in self.arrays.gathered.values():
             expressions += [(said.expr, frozenset(bound.name for bound in said.ranges)) for said in array.said]
-        expressions += [(equation.expr, none) for equation in self.algebraic]
+        expressions += [(e.expr, frozenset(bound.name for bound in e.ranges)) for e in self.algebraic]
         expressions += [(expr, none) for expr in self.definitions.values()]
         expressions += [(f.body, frozenset(self.scope.functions[name])) for name, f in self.functions.items()]
-        found = unknowns(
-            self.scope,
-            expressions,
-            [statement.name for statement in self.initial.values()],
-            [equation.span for equation in self.algebraic],
-        )
+        started = [statement.name for statement in self.initial.values()]
+        arrays = {n.name for expr, _ in expressions for n in postorder(expr) if isinstance(n, Index)}
+        inside = {n.name for e in self.algebraic for n in postorder(e.expr) if isinstance(n, Index)}
+        if inside or arrays - self.scope.kinds.keys() or any(e.ranges for e in self.algebraic):
+            alone = [name for name in started if name.name not in arrays]
+            self.pair_elements(constants, count(self.scope, expressions, alone, arrays))
+            if not self.algebraic:
+                return
+        found = unknowns(self.scope, expressions, started, [equation.span for equation in self.algebraic])
         for name in (*found.chains, *found.names):
             self.claim(Name(name, found.places.get(name)), "state")
         for name in found.chains:
@@ -341,6 +357,21 @@ class _Resolver:
         for name, equation in zip(found.names, self.algebraic, strict=True):
             self.derivatives[name] = equation.expr
         self.unknown = found.names
+
+    def pair_elements(self, constants: dict[str, float], scalars: int) -> None:
+        """Give algebraic equations to elements of arrays that have no other; `algebraic` keeps the rest."""
+        kinds = self.scope.kinds
+        ranges = Ranges(constants, kinds, lambda name: self.scope.describe(name) if name in kinds else None)
+        gathered = self.arrays.gathered
+        others = [*self.derivatives.values(), *self.definitions.values()]
+        found = pair(self.algebraic, others, gathered, kinds.__contains__, constants, ranges, scalars)
+        for name, said in found.elements:
+            if name not in gathered:
+                self.claim(Name(name, said.span), "state")
+                gathered[name] = Gathered(name, "state")
+            gathered[name].said.append(said)
+        self.element_equations = found.elements
+        self.algebraic = list(found.rest)
 
     def enter_parameter(self, statement: syntax.Parameter) -> None:
         name = statement.name.name

@@ -20,6 +20,7 @@ from ..errors import InputError, MissingValueError, UnsupportedError
 from .algebraic_tangents import HOLDS, Tangents, solved
 from .consistent import CLOSE, Evaluate, InconsistentError, newton
 from .integrate import EMPTY, NO_COLUMNS, Integrator, Trajectory
+from .many_unknowns import MANY, Unknowns
 from .observe import observe
 from .pieces import Form, Run, native
 from .problem import NativeFunctions
@@ -81,11 +82,24 @@ class AlgebraicIntegrator:
 
     def constraints(self, t: float, u: Floats, p: Floats) -> tuple[Floats, Floats]:
         """All that vanishes (m,), hidden constraints first, and its Jacobian (m, n)."""
+        value, entries = self._entries(t, u, p)
+        return value, self.family.dense(entries.tolist())
+
+    def _entries(self, t: float, u: Floats, p: Floats) -> tuple[Floats, Floats]:
+        """All that vanishes (m,), and the entries of its Jacobian in the order of `family.jacobian`."""
         value = np.empty(len(self.family.constraints))
         entries = np.empty(len(self.family.jacobian))
         self._value(t, u.ctypes.data, p.ctypes.data, value.ctypes.data)
         self._jacobian(t, u.ctypes.data, p.ctypes.data, entries.ctypes.data)
-        return value, self.family.dense(entries.tolist())
+        return value, entries
+
+    @cached_property
+    def _many(self) -> Unknowns | None:
+        """Sparse linear algebra for the unknowns, where there are many."""
+        reduced = self.family.reduced
+        if len(reduced.unknowns) < MANY:
+            return None
+        return Unknowns(self.family.jacobian, len(reduced.hidden), reduced.unknowns)
 
     def start(
         self, t: float, given: Floats, p: Floats, initialization: str = "check", guess: Floats = EMPTY
@@ -186,6 +200,9 @@ class AlgebraicIntegrator:
         closest: Floats | None = None
         for guess in GUESSES:
             begin = np.where(np.isnan(u), guess * unit, u)
+            found = None if self._many is None else self._many.newton(self._entries, t, begin, p)
+            if found is not None:
+                return found
             point = newton(self._active(t, p), begin, self._unknown)
             if point.converged:
                 return point.u
@@ -307,7 +324,9 @@ class AlgebraicIntegrator:
                 moved -= scale * np.einsum(
                     "tij,ti->tj", rows, solved(rows @ rows.mT, value[:, :hidden, None])[..., 0]
                 )
-            for _ in range(2):
+            if self._many is not None:
+                moved = self._many.refine(self._entries, t, moved, p)
+            for _ in range(0 if self._many is not None else 2):
                 value, jacobian = self._constraints_at(t, moved, p)
                 moved[:, unknowns] -= solved(jacobian[:, hidden:, unknowns], value[:, hidden:, None])[..., 0]
             near = (np.abs(moved - u) <= 0.05 * scale).all(axis=1)
@@ -364,6 +383,8 @@ class AlgebraicIntegrator:
 
     def form(self, t: float, u: Floats, p: Floats) -> Form:
         """The form whose dummies suit this point."""
+        if not self.family.reduced.hidden:
+            return self._first
         try:
             system = self.family.system(self.constraints(t, u, p)[1], u)
         except np.linalg.LinAlgError as error:
