@@ -101,13 +101,19 @@ def test_sums_and_scalar_unknowns_among_them():
     m = sd.model("""
         const N = 4
         0 = p[i+1] - p[i] - λ*i for i in 1..N-1
-        0 = sum(p[i] for i in 1..N)
+        0 = sum(p)
         0 = λ + λ^3 - x
         x' = -λ;  x(0) = 2
     """)
     sol = m.solve((0, 1), rtol=1e-10, atol=1e-12)
     steps = sol["λ"][:, None] * np.array([0, 1, 3, 6])
     assert sol["p"] == pytest.approx(steps - steps.mean(axis=1, keepdims=True), abs=1e-8)
+
+
+def test_ranges_with_a_step():
+    m = sd.model("0 = u[i] - x for i in 1..2..5; 0 = u[i] + i*x for i in 2..2..4; x' = -x; x(0) = 1")
+    assert m.solve((0, 1), saveat=[0.0])["u"][0] == pytest.approx([1, -2, 1, -4, 1])
+    assert sd.model(str(m)) == m
 
 
 def test_guesses_and_values_go_in_by_the_name_of_the_array():

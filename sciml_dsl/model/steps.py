@@ -78,8 +78,10 @@ class Steps:
             if bound.last == Num(0.0):
                 place = bound.span or NOWHERE
                 raise Complaint(f"the range of `{bound.name}` is empty", place, "write first..step..last", ModelError)
-        subscripts = tuple(s if isinstance(s, Bound) else _put(s, values) for s in statement.subscripts)
         done = mapped(statement, lambda expr: self.reductions(expr, values))
+        if isinstance(statement, syntax.Algebraic):
+            return replace(done, ranges=new)
+        subscripts = tuple(s if isinstance(s, Bound) else _put(s, values) for s in statement.subscripts)
         return replace(done, subscripts=subscripts, ranges=new)
 
     def reductions(self, expr: Expr, values: Mapping[str, Expr] | None = None) -> Expr:
