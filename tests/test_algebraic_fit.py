@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import sciml_dsl as sd
 from sciml_dsl.codegen.native import compile_system
@@ -376,3 +378,50 @@ def test_friction_of_the_pendulum_is_discovered():
     )
     assert d.verdict == "identified"
     assert [float(c) for c in d.terms["NN"].as_coefficients_dict().values()] == pytest.approx([0.4], rel=1e-3)
+
+
+# ---------------------------------------------------------------- random systems, and what is refused
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.floats(0.2, 1.5), min_size=4, max_size=4))
+def test_sensitivities_of_random_systems(numbers):
+    """Against models in which z is put in and w, the root of a cubic, has a differential equation."""
+    a, b, c, e = (round(v, 3) for v in numbers)
+    z, y_rate = f"({a}*x + {b}*sin(y) + q)", f"(x - y - {e}*w)"
+    x_rate = f"(-p*{z} + {c}*y)"
+    z_rate = f"({a}*{x_rate} + {b}*cos(y)*{y_rate})"
+    start = "x(0) = 1 + q; y(0) = 0.5; param p = 0.8, q = 0.2"
+    dae = sd.model(f"x' = -p*z + {c}*y; y' = {y_rate}; 0 = z - {z}; 0 = w + 0.3*w^3 - z*y; {start}")
+    ode = sd.model(f"x' = {x_rate}; y' = {y_rate}; w' = ({z_rate}*y + {z}*{y_rate})/(1 + 0.9*w^2); {start}")
+    t = np.array([0.7, 2.0])
+    sol = dae.solve((0, 2), saveat=t, sensitivities=True, rtol=1e-9, atol=1e-11)
+
+    def at(p, q):
+        value = (a * (1 + q) + b * np.sin(0.5) + q) * 0.5
+        (w,) = (r.real for r in np.roots([0.3, 0, 1, -value]) if abs(r.imag) < 1e-9)
+        found = ode.solve((0, 2), p=[p, q], u0={"w": w}, saveat=t, rtol=1e-12, atol=1e-13)
+        return np.column_stack([found["x"], found["y"], found["w"]])
+
+    rows = [dae.states.index(name) for name in ("x", "y", "w")]
+    for j, (dp, dq) in enumerate([(1e-3, 0.0), (0.0, 1e-3)]):
+        far, near = (at(0.8 + k * dp, 0.2 + k * dq) - at(0.8 - k * dp, 0.2 - k * dq) for k in (2, 1))
+        assert sol.sensitivities[:, rows, j] == pytest.approx((8 * near - far) / 0.012, abs=1e-7)
+
+
+def test_sensitivities_where_the_start_is_moved_are_refused():
+    m = sd.model(SWING)
+    near = {"x": 1.0, "y": 0.2}
+    assert m.solve((0, 1), u0=near, initialization="project").success
+    with pytest.raises(sd.UnsupportedError, match="moves initial values"):
+        m.solve((0, 1), u0=near, initialization="project", sensitivities=["g"])
+    kept = m.solve((0, 1), initialization="project", sensitivities=["g"], saveat=[1.0], rtol=1e-9, atol=1e-9)
+    plain = m.solve((0, 1), sensitivities=["g"], saveat=[1.0], rtol=1e-9, atol=1e-9)
+    assert kept.sensitivities == pytest.approx(plain.sensitivities, rel=1e-9)
+
+
+def test_events_that_leave_open_which_states_follow_are_refused():
+    m = sd.model(SWING + "; when x < -0.2: x' = -0.5*x'")
+    assert m.solve((0, 2)).success
+    with pytest.raises(sd.UnsupportedError, match="leaves open which states follow"):
+        m.solve((0, 2), sensitivities=["g"])
