@@ -1,4 +1,4 @@
-"""`sciml-dsl check | fmt | code | solve | fit | discover`: the command line.
+"""`sciml-dsl check | fmt | code | solve | ensemble | fit | discover`: the command line.
 
 Takes arguments, finds the command's module, and turns what happens into an
 exit status: 0 it worked, 1 it ran and found no usable result, 2 the input is
@@ -25,6 +25,7 @@ COMMANDS = {
     "fmt": "Lay out the text of models one way, in place.",
     "code": "Print a model as code of another language.",
     "solve": "Integrate a model in time.",
+    "ensemble": "Integrate a model for many parameters and initial values.",
     "fit": "Estimate parameters and network weights from a table.",
     "discover": "Find formulas for the unknown terms of a model from a table.",
 }

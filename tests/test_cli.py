@@ -125,8 +125,8 @@ def test_help_lists_the_commands() -> None:
     for args in ([], ["--help"]):
         result = run(*args)
         assert result.exit_code == 0
-        assert all(f"  {name} " in result.stdout for name in ("check", "code", "solve", "fit", "discover"))
-    for name in ("check", "code", "solve", "fit", "discover"):
+        assert all(f"  {name} " in result.stdout for name in ("check", "code", "solve", "ensemble", "fit", "discover"))
+    for name in ("check", "code", "solve", "ensemble", "fit", "discover"):
         assert run(name, "--help").exit_code == 0
     assert sciml_dsl.__version__ in run("--version").stdout
 
@@ -207,6 +207,55 @@ def test_a_solution_that_blows_up_is_not_a_success(here: Path) -> None:
     (here / "nan.sciml").write_text("x' = sqrt(x)\nx(0) = -1\n")
     result = run("solve", "nan.sciml", "--t1", "2")
     assert result.exit_code == 2 and result.stderr.startswith("error: ")
+
+
+def test_ensemble_over_ranges_and_rows(here: Path) -> None:
+    tight = "--t1 2 --saveat 1 --rtol 1e-10 --atol 1e-12".split()
+    result = run("ensemble", "decay.sciml", *tight, "--vary", "k=0:2:5", "--vary", "x=1,-2", "-o", "out.csv", "--json")
+    assert result.exit_code == 0
+    table, told = pd.read_csv("out.csv"), json.loads(result.stdout)
+    assert list(table.columns) == ["trajectory", "k", "x(0)", "t", "x", "twice"]
+    assert told["trajectories"] == 10 and told["success"] and told["failures"] == []
+    assert table["trajectory"].tolist() == np.repeat(np.arange(10), 3).tolist()
+    assert table["k"][::6].tolist() == [0, 0.5, 1, 1.5, 2]
+    exact = table["x(0)"] * np.exp(-table["k"] * table["t"])
+    np.testing.assert_allclose(table["x"], exact, rtol=1e-8)
+    last = exact[table["t"] == 2]
+    assert told["summary"]["twice"]["mean"] == pytest.approx(2 * last.mean())
+    assert told["summary"]["x"]["std"] == pytest.approx(last.std())
+    (here / "rows.csv").write_text("# two of them\nk, x\n1, 3\n2, 4\n")
+    result = run("ensemble", "decay.sciml", *tight, "--table", "rows.csv", "-o", "rows_out.csv", "--plot", "fan.png")
+    assert result.exit_code == 0 and "2 trajectories at t = 2" in result.stdout
+    table = pd.read_csv("rows_out.csv")
+    np.testing.assert_allclose(table["x"], table["x(0)"] * np.exp(-table["k"] * table["t"]), rtol=1e-8)
+    assert (here / "fan.png").read_bytes()[1:4] == b"PNG"
+
+
+def test_failed_trajectories_are_named(here: Path) -> None:
+    (here / "growth.sciml").write_text("x' = a*x^2\nx(0) = 1\nparam a = 0.1\n")
+    result = run("ensemble", "growth.sciml", "--t1", "2", "--vary", "a=0.1,1")
+    assert result.exit_code == 1
+    assert "trajectory 1 failed: the solution blows up at t = 1" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ([], "say what varies"),
+        (["--vary", "kk=0:1:3"], "did you mean `k`"),
+        (["--vary", "k=0:1"], "neither first:last:count"),
+        (["--vary", "k=0:1:0"], "neither first:last:count"),
+        (["--vary", "k=1,2", "--vary", "k=3"], "`k` is varied twice"),
+        (["--vary", "k=1,2", "-p", "k=3"], "`k` is given twice"),
+        (["--table", "absent.csv"], "there is no file"),
+        (["--table", "words.csv"], "row 2, column `k`: fast is not a finite number"),
+    ],
+)
+def test_wrong_ensembles_are_said(here: Path, more: list[str], words: str) -> None:
+    (here / "words.csv").write_text("k\n1\nfast\n")
+    result = run("ensemble", "decay.sciml", "--t1", "1", *more)
+    assert result.exit_code == 2
+    assert words in result.stderr
 
 
 # Fit and discover as the command line sees them, with results made up here.

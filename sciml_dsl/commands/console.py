@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -134,8 +135,14 @@ def csv_text(columns: Mapping[str, Iterable[float]]) -> str:
     """Columns as CSV; numbers keep every bit, NaN is an empty cell."""
     lines = [",".join(_csv_cell(name) for name in columns)]
     for row in zip(*columns.values(), strict=True):
-        lines.append(",".join("" if v != v else repr(float(v)) for v in row))
+        lines.append(",".join(_csv_number(v) for v in row))
     return "\n".join(lines) + "\n"
+
+
+def _csv_number(value: Any) -> str:
+    if isinstance(value, Integral):
+        return str(int(value))
+    return "" if value != value else repr(float(value))
 
 
 def _csv_cell(name: str) -> str:
