@@ -196,3 +196,22 @@ def test_auto_takes_higher_orders_at_tighter_tolerances_and_still_finds_stiffnes
         assert sol.stats[name] > 0 < sol.stats[stiff]
         assert sol.u[-1] == pytest.approx(exact, rel=1e-5)
         assert sol.stats["steps"] < 20_000
+
+
+@pytest.mark.parametrize("event", ["", "; when x < 0.2: x += 1"])
+@pytest.mark.parametrize("saveat", [None, [0.5, 2.0]])
+def test_repeated_solves_share_nothing_that_differs(event, saveat):
+    """What solves with the same options have in common is kept; everything else is each one's own."""
+    m = sd.model(f"x' = -k*x; double = 2*x; x(0) = 1; param k = 1{event}")
+    options = {"method": "taylor", "rtol": 1e-10, "atol": 1e-12, "saveat": saveat, "max_steps": 999}
+    cases = [((0, 2), 1.0, 1.0), ((0, 2), 2.0, 0.3), ((0.5, 2), 0.5, 3.0), ((0, 2), 1.0, 1.0)]
+    sols = [m.solve(span, p={"k": k}, u0={"x": x0}, **options) for span, k, x0 in cases]
+    for sol, (span, k, x0) in zip(sols, cases, strict=True):
+        fresh = sd.model(f"x' = -k*x; double = 2*x; x(0) = 1; param k = 1{event}")
+        alone = fresh.solve(span, p={"k": k}, u0={"x": x0}, **options)
+        assert sol.p.tolist() == [k] and np.array_equal(sol.t, alone.t) and np.array_equal(sol.u, alone.u)
+        assert np.array_equal(sol["double"], 2 * sol["x"]) and sol.events == alone.events
+        assert {**sol.stats, "seconds": 0} == {**alone.stats, "seconds": 0} and sol.message == alone.message
+        at = [span[0] + 0.1, 1.7]
+        assert np.array_equal(sol(at), alone(at))
+    assert sols[0].u is not sols[3].u and np.array_equal(sols[0].u, sols[3].u)

@@ -32,8 +32,9 @@ from .taylor_series import coefficients, operations
 DECAY = 2.0
 """How much smaller (in natural logarithms) each coefficient's term is than the one before, at the order that suits
 a tolerance: the optimum of Jorba & Zou, step = radius of convergence/e^2."""
-AIM = 0.1
-"""Size of the first neglected term over the tolerance."""
+AIM = 0.005
+"""Size of the first neglected term over the tolerance.  So small because it costs next to nothing (the time of a
+given achieved error is the same), and the result is then as exact as that of Vern9 at the same tolerance."""
 SLACK = 1.05
 """A step that much longer than wanted is tried (it ends at a stop); a longer one is not."""
 GROW = 5.0

@@ -262,10 +262,14 @@ def _plainly(
         if len(ready.again) > 100:  # ever new tolerances
             ready.again.clear()
         kept = ready.again[key] = _shared(ready, integrator, every_step, options)
-    dense, shared = kept
+    dense, shared, arguments = kept
     began = perf_counter()
     try:
-        trajectory = integrator.run_again(start, values, t0, t1, times, every_step, dense, *options)
+        if arguments is not None:
+            trajectory = integrator.call_again(arguments, start, values, t0, t1, times)
+        else:
+            trajectory = integrator.run_again(start, values, t0, t1, times, every_step, dense, *options)
+            ready.again[key] = (dense, shared, integrator.kept_arguments(every_step, dense, *options))
         stopped = False
     except SolveInterrupted as stop:
         trajectory, stopped = stop.solution, True
@@ -287,8 +291,8 @@ def _plainly(
 
 def _shared(
     ready: Prepared, integrator: Integrator, every_step: bool, options: tuple[str, float, float, int, str]
-) -> tuple[bool, Solution]:
-    """(whether interpolants are kept, a solution that has what those of all such runs have in common)."""
+) -> tuple[bool, Solution, list[Any] | None]:
+    """(whether interpolants are kept, what solutions of such runs have in common, the kernel's arguments or None)."""
     method, rtol, atol, _, linear_solver = options
     choice = integrator.choice(method, rtol, False, linear_solver, True)
     n = len(ready.states)
@@ -307,7 +311,7 @@ def _shared(
         arrays=ready.arrays,
         asked=Asked(rtol, atol),
     )
-    return every_step and n <= _DENSE_STATES and choice.free_interpolant, alike
+    return every_step and n <= _DENSE_STATES and choice.free_interpolant, alike, None
 
 
 def _interruption(found: Solution) -> SolveInterrupted:

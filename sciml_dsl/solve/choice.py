@@ -43,7 +43,7 @@ RADAU_FEW, RADAU_MANY = 1.5e-10, 3e-7
 """Relative tolerances below which "auto" takes Radau for what is stiff, in small models and in others."""
 TIGHT, TIGHTER = 5e-7, 1e-9
 """Relative tolerances below which "auto" takes Vern7, then Vern9, in place of Tsit5."""
-SERIES = 500
+SERIES = 700
 """Operations of a power series up to which "auto" takes that in place of Vern7 and Vern9: compiling more of them
 takes longer than the solves it speeds up."""
 _NUMBERS = {"tsit5": TSIT5, "rodas5p": RODAS5P}

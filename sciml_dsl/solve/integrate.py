@@ -306,6 +306,16 @@ class Integrator:
                 self._repeated.clear()
             self._repeated[key] = list(made)
             return self._call(made)
+        return self.call_again(kept, u0, p, t0, t1, saveat)
+
+    def kept_arguments(self, *options: Any) -> list[Any] | None:
+        """What `run_again` keeps for its options from `save_steps` on, where that depends on nothing else; or None."""
+        return None if self._anew or self._info.size else self._repeated.get(options)
+
+    def call_again(
+        self, kept: list[Any], u0: Floats, p: Floats, t0: float, t1: float, saveat: Floats
+    ) -> Trajectory:  # fmt: skip
+        """`run` with the arguments of an earlier run and other values, all of them known to be right."""
         arguments = kept.copy()
         times = arguments[AT_TIMES] = kept[AT_TIMES].copy()
         times[0], times[1] = t0, t1
