@@ -368,3 +368,62 @@ def test_arrays_are_driven_by_an_input():
     tight = {"rtol": 1e-10, "atol": 1e-12, "saveat": [1.0, 4.5]}
     np.testing.assert_allclose(m.solve((0, 6), **tight).u, one.solve((0, 6), **tight).u * [1, 2, 3], rtol=1e-8)
     assert sd.model(str(m)) == m
+
+
+# ---------------------------------------------------------------- many rows
+
+LAG = "T' = (u - T)/2; T(0) = 0; input u"
+
+
+def lag(t, u):
+    """The solution of LAG at the rows, line by line in closed form."""
+    out = np.zeros(t.size)
+    for k in range(t.size - 1):
+        h = t[k + 1] - t[k]
+        s = (u[k + 1] - u[k]) / h
+        out[k + 1] = (out[k] - (u[k] - 2 * s)) * np.exp(-h / 2) + u[k + 1] - 2 * s
+    return out
+
+
+def scaled_error(t, u, rtol, **options):
+    every = t.size // 100
+    table = {"u": (t, u)}
+    sol = sd.model(LAG).solve((t[0], t[-1]), inputs=table, saveat=t[::every], rtol=rtol, atol=rtol / 100, **options)
+    assert sol.success
+    truth = lag(t, u)[::every]
+    return np.abs(sol["T"] - truth).max() / np.abs(truth).max() / rtol, sol.stats["steps"]
+
+
+def test_rows_that_the_tolerance_cannot_see_cost_no_step():
+    t = np.linspace(0, 100, 100_001)
+    smooth = np.sin(t) + 0.3 * np.cos(3.1 * t)
+    for rtol, most in ((1e-4, 2_000), (1e-6, 5_000)):
+        error, steps = scaled_error(t, smooth, rtol)
+        assert error < 2 and steps < most
+    error, steps = scaled_error(t, smooth, 1e-8)  # here they are seen; more stops than max_steps are no failure
+    assert error < 2 and steps > 90_000
+
+
+def test_rough_rows_are_all_stopped_at():
+    t = np.linspace(0, 100, 5_001)
+    error, steps = scaled_error(t, np.random.default_rng(3).normal(size=t.size), 1e-6)
+    assert error < 2 and steps >= 4_999
+    few = np.linspace(0, 100, 901)
+    assert breaks(table(Input("u"), few, np.sin(few)), 1e-2).size >= 890
+
+
+@pytest.mark.parametrize("height", [1.0, 0.01])
+def test_a_smooth_bump_of_many_rows_is_not_stepped_over(height):
+    t = np.linspace(0, 1000, 200_001)
+    u = height * np.exp(-(((t - 613.0) / 0.3) ** 2)) + np.where(t > 990.0, np.sin(t - 990.0) ** 2, 0.0)
+    sol = sd.model(LAG).solve((0, 1000), inputs={"u": (t, u)}, saveat=[614.0, 620.0], rtol=1e-6, atol=1e-10)
+    truth = lag(t, u)[np.searchsorted(t, [614.0, 620.0])]
+    assert sol["T"] == pytest.approx(truth, rel=1e-4)
+    assert sol.stats["steps"] < 20_000
+
+
+def test_max_steps_are_beside_the_rows():
+    t = np.linspace(0, 10, 301)
+    u = np.arange(t.size) % 2.0
+    sol = sd.model(LAG).solve((0, 10), inputs={"u": (t, u)}, max_steps=50)
+    assert sol.success and sol.stats["steps"] >= 299

@@ -393,7 +393,10 @@ class Integrator:
         if 0.0 < dt0 < dtmin:
             raise InputError(f"dt0 = {dt0:g} is smaller than dtmin = {dtmin:g}")
         if functions.n_inputs:
-            tstops, p = self.with_breaks(tstops, t0, t1, p)
+            before = tstops.size
+            tolerance = 0.0 if choice.method.fixed else float(tolerances[0].min())
+            tstops, p = self.with_breaks(tstops, t0, t1, p, tolerance)
+            max_steps += tstops.size - before  # the steps that the rows of a table ask for do not count
         if functions.n_switches:
             tstops = self._with_switches(tstops, t0, t1, u0, p)
         if tstops.size or restarts.size:
@@ -452,8 +455,12 @@ class Integrator:
         """`p` with inputs whose jumps lie on the side a run from `t0` to `t1` sees; the numbers `run` works with."""
         return self.with_breaks(EMPTY, t0, t1, p)[1] if self.functions.n_inputs else p
 
-    def with_breaks(self, tstops: Floats, t0: float, t1: float, p: Floats) -> tuple[Floats, Floats]:
+    def with_breaks(
+        self, tstops: Floats, t0: float, t1: float, p: Floats, rtol: float = 0.0
+    ) -> tuple[Floats, Floats]:
         """`tstops` with the times inside the span at which an input jumps or has a kink, and the p to run with.
+
+        Kinks too small for the relative tolerance `rtol` are left out (`interpolate.breaks`).
 
         At its jump an input has the later value.  The last step forward, and every step backward,
         needs the earlier one there; so for them the jump comes one bit later.
@@ -462,7 +469,7 @@ class Integrator:
         tables = untail(p[size:], count)
         if tables is None:
             raise InputError(f"p: behind its first {size} numbers stand no tables of the model's inputs")
-        times = np.unique(np.concatenate([breaks(table) for table in tables]))
+        times = np.unique(np.concatenate([breaks(table, rtol) for table in tables]))
         backward = t1 < t0
         low, high = min(t0, t1), max(t0, t1)
         moved = times[(times > low) & (times <= high)] if backward else times[times == t1]

@@ -61,7 +61,7 @@ def solve(
     run_p = p
     plain = owner if isinstance(owner, Integrator) else owner.first
     if functions.n_inputs:  # their jumps and kinks are stops; the tables have each jump on the side that is seen
-        stops, run_p = plain.with_breaks(stops, t0, t1, p)
+        stops, run_p = plain.with_breaks(stops, t0, t1, p, float(rtol.min()))
     if not isinstance(owner, Integrator):
         if t1 < t0:
             raise UnsupportedError("models with algebraic equations are integrated forwards only")
