@@ -93,6 +93,10 @@ WRONG = {
     "const a = [1, 2], a = 3; x' = a[1]": "`a` is an array elsewhere",
     "param a = [1, 2]; const a = [3]; x' = a[1]": "`a` is a parameter and defined again",
     "const w = [1, 2]; x' = 1; at 1: w[1] = 2": "`w` is a constant; an event cannot change it",
+    "c[i] = c[i-1] + 1 for i in 2..3; c[1] = c[3]; x' = c[1]": "`c[1]` depends on itself: c[1] → c[3] → c[2] → c[1]",
+    "c[i] = d[i] for i in 1..3; d[i] = c[i] for i in 1..3; x' = c[1]": "`c[1]` depends on itself: c[1] → d[1] → c[1]",
+    "c[1] = a; c[i] = c[i-1] + a for i in 2..3; a = c[3]; x' = a": "depends on itself",
+    "c[i] = c[i-1] + 1 for i in 2..9000; c[1] = 0; x' = c[1]": "in models of more than 5,000 elements it cannot be",
     "const w = [2, 1]; u[i]' = u[w[i]] for i in 1..2": "whole numbers made with +, -, * and mod",
 }
 
@@ -130,6 +134,42 @@ def test_a_hundred_thousand_constants():
     m = sd.model(f"const N = {n}; const w[i] = sin(i)/i for i in 1..N; x[i]' = -w[i]*x[i] for i in 1..N; x(0) = 1")
     i = np.arange(1, n + 1)
     assert np.allclose(m.rhs("native")(0.0, np.ones(n), []), -np.sin(i) / i, rtol=1e-15, atol=0)
+
+
+RECURRENCE = """
+    const N = 5
+    u[i]' = -c[i]*u[i] + top for i in 1..N
+    c[i] = c[i-1]*h(u[i]) + u[i]^2 for i in 2..N
+    c[1] = u[1]
+    f[i] = g[i+1] for i in 1..N-1
+    f[N] = 0
+    g[i] = f[i]*2 + u[i] for i in 1..N
+    top = c[N] + g[1] + sum(c)
+    h(s) = s/(1 + s)
+    u[i](0) = i for i in 1..N
+"""
+
+
+def test_observables_made_of_their_own_elements():
+    m = sd.model(RECURRENCE)
+    assert sd.model(str(m)) == m
+    assert not m.lint()
+    u = np.array([0.3, 1.2, 0.7, 2.0, 1.1])
+
+    def rhs(u):
+        c, g = [u[0]], [u[4]]
+        for k in range(1, 5):
+            c.append(c[-1] * u[k] / (1 + u[k]) + u[k] ** 2)
+        for k in range(3, -1, -1):
+            g.insert(0, 2 * g[0] + u[k])
+        return -np.array(c) * u + c[4] + g[0] + sum(c)
+
+    step = 1e-20  # complex steps are exact to the last bits
+    slopes = np.array([rhs(u + 1j * step * np.eye(5)[k]).imag / step for k in range(5)]).T
+    for target in ("python", "numpy", "numba", "native"):
+        assert np.allclose(m.rhs(target)(0.0, u, np.empty(0)), rhs(u), rtol=1e-14)
+        assert np.allclose(m.jac(target)(0.0, u, np.empty(0)), slopes, rtol=1e-12)
+    assert m.with_terms({}) == m
 
 
 @given(

@@ -52,7 +52,7 @@ CASES = [
     ("at 5: ⟦u⟧ = 2" + U, sd.NameModelError, "say which elements change", "u[i] = ... for i in 1..3"),
     ("at 5: ⟦u[4]⟧ = 2" + U, sd.NameModelError, "outside the array", ""),
     ("at ⟦5⟧: u[1] = 2, u[i] = 2 for i in 1..3" + U, sd.NameModelError, "`u[1]` is assigned twice", ""),
-    ("⟦c⟧[1] = 1; c[i] = c[i-1] + 1 for i in 2..4; x' = c[1]", sd.ModelError, "depends on itself", ""),
+    ("⟦c⟧[1] = c[4]; c[i] = c[i-1] + 1 for i in 2..4; x' = c[1]", sd.ModelError, "depends on itself", "comes first"),
     ("x' = ⟦f⟧(u[i] for i in 1..3)" + U, sd.SyntaxModelError, "does not gather", "sum"),
     ("u[i]' = 1 for i in 1..3; ⟦u⟧[1]'' = 3", sd.NameModelError, "different orders", ""),
     ("u[i]' = 1 for i in 1⟦:⟧3", sd.SyntaxModelError, "two dots", "write 1..3"),

@@ -12,9 +12,23 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from ..language.ast import Binary, Expr, IfElse, Index, Name, Num, Reduce, children, rebuild, scalar_part
+from ..language.ast import (
+    Binary,
+    Expr,
+    IfElse,
+    Index,
+    Name,
+    Num,
+    Reduce,
+    children,
+    fold,
+    names,
+    rebuild,
+    scalar_part,
+)
 from ..language.names import TIME
 from ..model.arrays import loops_of
+from ..model.dependencies import free_names, order
 from ..model.expanded import Expanded, scalar_definitions
 from ..model.spec import Array, Block, Definition, Event, Function, ModelSpec, Parameter
 from ..model.subscripts import Loops
@@ -53,6 +67,8 @@ class Collapsed:
             said = self._said(array, "definition")
             assert said is not None
             definitions.append(Definition(array.name, said))
+        if spec.recursive:
+            definitions = _without_recurrences(definitions, {f.name: (f.args, f.body) for f in spec.functions})
         functions = tuple(Function(f.name, f.args, plain(f.body)) for f in spec.functions)
         events = tuple(self._event(event) for event in spec.events)
         places = {a.start: a for a in spec.arrays if a.kind == "parameter"}
@@ -152,6 +168,28 @@ class Collapsed:
             self.numbers.add(array.name)
             default = None
         return Parameter(array.name, default, lower, upper, all(p.log for p in items))
+
+
+def _without_recurrences(
+    definitions: list[Definition], bodies: dict[str, tuple[tuple[str, ...], Expr]]
+) -> list[Definition]:
+    """Definitions in which an array that is made of its own elements may have any value."""
+    said = {d.name: d.expr for d in definitions}
+    needs = {name: sorted(free_names(expr, bodies) & said.keys()) for name, expr in said.items()}
+    anything = Binary("-", Name(TIME), Name(TIME))  # a difference of two times has any value
+    while (cycle := order(needs)[1]) is not None:
+        name, other = cycle[0], cycle[1]
+        called = other not in names(said[name])  # only through a function
+        said[name] = anything if called else _exchanged(said[name], other, anything)
+        needs[name] = [] if called else sorted(free_names(said[name], bodies) & said.keys())
+    return [Definition(name, expr) for name, expr in said.items()]
+
+
+def _exchanged(expr: Expr, name: str, new: Expr) -> Expr:
+    def combine(node: Expr, parts: list[Expr]) -> Expr:
+        return new if isinstance(node, Name) and node.name == name else rebuild(node, parts)
+
+    return fold(expr, combine)
 
 
 def _given(sequence: object) -> list[Expr | None]:

@@ -28,6 +28,7 @@ from .array_statements import ArrayStatements
 from .arrays import Gathered, Ranges, Said, element_name, loops_of
 from .constants import evaluate
 from .dependencies import calls, free_names, order, size, written_out_size
+from .expanded import MAX_WRITTEN, written_out
 from .implicit import held, highest_derivatives, settle
 from .networks import declare
 from .notation import defined, needs_rewriting, plain
@@ -100,6 +101,7 @@ class _Resolver:
         self.implicit: list[syntax.Implicit] = []
         self.unknown: tuple[str, ...] = ()
         self.element_equations: tuple[tuple[str, Said], ...] = ()
+        self.circle: list[str] = []  # of observables, through elements of arrays
 
     def spec(self) -> ModelSpec:
         for statement in self.statements():
@@ -163,14 +165,17 @@ class _Resolver:
         if not self.scope.arrays:
             return spec
         spec = self.arrays.placed(spec, derivatives, initial, definitions, [*blocks, *initial_blocks])
-        if not self.element_equations:
-            return spec
-        unknown = set(spec.algebraic)
-        for name, said in self.element_equations:
-            for point in loops_of(said.evaluated, constants).points(limit=MAX_WRITTEN_OUT):
-                if point is not None:
-                    unknown.add(element_name(name, [whole(s, constants, point) for s in said.subscripts]))
-        return replace(spec, algebraic=tuple(s for s in spec.states if s in unknown))
+        if self.element_equations:
+            unknown = set(spec.algebraic)
+            for name, said in self.element_equations:
+                for point in loops_of(said.evaluated, constants).points(limit=MAX_WRITTEN_OUT):
+                    if point is not None:
+                        unknown.add(element_name(name, [whole(s, constants, point) for s in said.subscripts]))
+            spec = replace(spec, algebraic=tuple(s for s in spec.states if s in unknown))
+        if self.circle:
+            spec = replace(spec, recursive=True)
+            self.check_elements(spec)
+        return spec
 
     def statements(self) -> Sequence[syntax.Statement]:
         """The statements in the plain notation."""
@@ -178,7 +183,7 @@ class _Resolver:
         if needs_rewriting(self.document.source):
             known = defined(statements)
             statements = self.attempted(statements, lambda statement: plain(statement, known))
-        if has_steps(statements):
+        if has_steps(self.document.source, statements):
             constants, wrong = plain_constants(statements)
             self.problems.unclear |= wrong
             kinds = dict.fromkeys(defined(statements) - constants.keys(), "not a constant")
@@ -612,12 +617,10 @@ class _Resolver:
             kind = self.scope.kinds.get(name)
             if kind in ("state", "input") or (name == TIME and kind is None):
                 thing = "the time `t`" if name == TIME else f"the {kind} `{name}`"
-                raise Complaint(
-                    f"{what} depends on {thing}",
-                    expr.span or NOWHERE,
-                    "use numbers, parameters and constants",
-                    ModelError,
-                )
+                hint = "use numbers, parameters and constants"
+                if kind == "input":
+                    hint = "give a measured value when solving, u0={...}, or as a parameter"
+                raise Complaint(f"{what} depends on {thing}", expr.span or NOWHERE, hint, ModelError)
             if kind == "observable":
                 pending.extend(found for body in self.defined_by(name) for found in free_names(body, bodies))
         if any(name in self.scope.networks for name in self._all_calls(checked, bodies)):
@@ -735,13 +738,43 @@ class _Resolver:
             if name in observables
         }
         _, cycle = order(needs)
+        if cycle is None:
+            return
+        if any(name in self.scope.arrays for name in cycle):
+            self.circle = cycle  # its elements may still be made one after another: `check_elements`
+            return
+        span = self.places.get(cycle[0], NOWHERE)
+        message = f"`{cycle[0]}` depends on itself: {' → '.join(cycle)}"
+        raise Complaint(message, span, f"a state with memory is written {cycle[0]}' = ...", ModelError)
+
+    def check_elements(self, spec: ModelSpec) -> None:
+        """Refuse observables whose elements are defined by each other in a circle.
+
+        `c[i] = c[i-1] + u[i]` with a first element is none.  Such models are written out, so they have a size.
+        """
+        array = next(name for name in self.circle if name in self.scope.arrays)
+        span = self.places.get(array, NOWHERE)
+        if len(spec.definitions) + len(spec.states) > MAX_WRITTEN:
+            raise Complaint(
+                f"`{array}` is made of its own elements; in models of more than {MAX_WRITTEN:,} elements it cannot be",
+                span,
+                f"write it without itself, for instance {array}[i] = sum(... for j in 1..i)",
+                UnsupportedError,
+            )
+        plain = written_out(spec)
+        bodies = {f.name: (f.args, f.body) for f in plain.functions}
+        known = {d.name for d in plain.definitions}
+        needs = {d.name: sorted(free_names(d.expr, bodies) & known) for d in plain.definitions}
+        _, cycle = order(needs)
         if cycle is not None:
-            span = self.places.get(cycle[0], NOWHERE)
-            message = f"`{cycle[0]}` depends on itself: {' → '.join(cycle)}"
-            hint = f"a state with memory is written {cycle[0]}' = ..."
-            if cycle[0] in self.scope.arrays:
-                hint = f"write it without itself, for instance {cycle[0]}[i] = sum(... for j in 1..i); {hint}"
-            raise Complaint(message, span, hint, ModelError)
+            shown = cycle if len(cycle) <= 8 else [*cycle[:4], "...", *cycle[-2:]]
+            raise Complaint(
+                f"`{cycle[0]}` depends on itself: {' → '.join(shown)}",
+                span,
+                f"give the element that comes first an equation of its own, {array}[1] = ..., and the others those "
+                f"before them; a state with memory is written {array}[i]' = ...",
+                ModelError,
+            )
 
     def check_recursion(self) -> None:
         needs = {name: sorted(calls(f.body) & self.functions.keys()) for name, f in self.functions.items()}

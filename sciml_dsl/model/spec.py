@@ -204,14 +204,15 @@ class ModelSpec:
     arrays: tuple[Array, ...] = ()
     blocks: tuple[Block, ...] = ()
     loops: bool = False  # there are arrays, or expressions with `Reduce` nodes
+    recursive: bool = False  # elements of observables are made of other elements of their own array
     inputs: tuple[Input, ...] = ()
     source: str | None = field(default=None, compare=False, repr=False)
     filename: str | None = field(default=None, compare=False, repr=False)
 
     @property
     def as_loops(self) -> bool:
-        """Is the model computed in loops?  With arrays, unless algebraic equations have it written out."""
-        return not self.algebraic and any(array.kind != "constant" for array in self.arrays)
+        """Is the model computed in loops?  With arrays, unless algebraic equations or recurrences write it out."""
+        return not self.algebraic and not self.recursive and any(array.kind != "constant" for array in self.arrays)
 
     @property
     def observables(self) -> tuple[str, ...]:

@@ -35,8 +35,10 @@ from .problems import NOWHERE
 from .subscripts import affine, check_integer, evaluate
 
 
-def has_steps(statements: Iterable[syntax.Statement]) -> bool:
-    """Does any range have a step?"""
+def has_steps(source: str | None, statements: Iterable[syntax.Statement]) -> bool:
+    """Does any range of a text have a step?"""
+    if source is None or source.count("..") < 2:  # texts without arrays: their statements are not looked at
+        return False
     return any(bound.step is not None for statement in statements for bound in _bounds(statement))
 
 

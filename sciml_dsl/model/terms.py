@@ -31,7 +31,7 @@ from ..language.names import TIME, is_name
 from .array_values import number
 from .arrays import loops_of
 from .dependencies import free_names, order
-from .expanded import Expanded, scalar_definitions, written
+from .expanded import Expanded, scalar_definitions, written, written_out
 from .notation import plain_expression
 from .scope import Scope
 from .spec import Block, Definition, Event, Function, ModelSpec, Parameter
@@ -308,5 +308,9 @@ def _refuse_cycles(spec: ModelSpec) -> None:
     _, cycle = order(
         {name: sorted({n for e in parts for n in free_names(e, bodies)} & said.keys()) for name, parts in said.items()}
     )
+    if cycle is not None and spec.recursive:  # it was so before; what counts is each element
+        plain = written_out(spec)
+        elements = {d.name: sorted(free_names(d.expr, bodies)) for d in plain.definitions}
+        _, cycle = order(elements)
     if cycle is not None:
         raise ModelError(f"with these terms `{cycle[0]}` depends on itself: {' → '.join(cycle)}")
