@@ -25,7 +25,8 @@ TEXTS["arrays"] = (
     "param k[1..3] = 1 in [0, 2] log, A[i] = i log for i in 1..3\ns = sum(u[i] for i in 1..N)/prod(k[i] for i in 1..3)"
 )
 TEXTS["printed"] = (
-    "x' = (a + b)²*|x| - ||x|-1|³ + 10⁻³*sin²(x) + piecewise(x < 1, 2, 3), y' = heaviside(t); x(0) = 1, y(0) = 2"
+    "x' = (a + b)²*|x| - ||x|-1|³ + 10⁻³*sin²(x) + piecewise(x < 1, 2, 3), y' = heaviside(t); x(0) = 1, y(0) = 2\n"
+    "@ode_def A begin\n d🐁 = -🐁*🐈\n 🐈' = 🐁\nend"
 )
 TEXTS["signs"] = (
     "input u = [(0, 1), (2, -3)] constant hold, T from temp cubic\n"

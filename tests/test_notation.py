@@ -72,6 +72,17 @@ def test_a_declared_name_is_no_power():
         sd.model("x' = -k²*x")
 
 
+def test_pictographs_are_letters_as_in_julia():
+    text = "@ode_def LotkaVolterra begin\n  d🐁  = α*🐁  - β*🐁*🐈\n  d🐈 = -γ*🐈 + δ*🐁*🐈\nend α β γ δ"
+    m = sd.model(text)
+    assert m == sd.model("model LotkaVolterra; 🐁' = α*🐁 - β*🐁*🐈; 🐈' = -γ*🐈 + δ*🐁*🐈; param α, β, γ, δ")
+    assert sd.model(str(m)) == m
+    assert sd.format(text).startswith("@ode_def LotkaVolterra begin\n  d🐁 = α*🐁 - β*🐁*🐈\n")
+    assert "mouse" in m.code("python") and "🐁" not in m.code("python").split('"""')[2].partition("def f(")[2]
+    for target in ("python", "numpy", "native"):
+        assert list(m.rhs(target)(0.0, [1.0, 2.0], [1.0, 2.0, 3.0, 4.0])) == [-3.0, 2.0]
+
+
 def test_in_formulas_for_terms_and_sympy():
     m = sd.model("x' = NN(x); param k = 1").with_terms({"NN": "k*x² - |x|"})
     assert m == sd.model("x' = k*x^2 - abs(x); param k = 1")

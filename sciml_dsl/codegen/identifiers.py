@@ -23,17 +23,24 @@ def identifier(name: str) -> str:
 
     Example
     -------
-    >>> identifier("θ'"), identifier("2 b"), identifier("x₁")
-    ('θ_prime', '_2_b', 'x1')
+    >>> identifier("θ'"), identifier("2 b"), identifier("x₁"), identifier("🐁")
+    ('θ_prime', '_2_b', 'x1', 'mouse')
     """
     for prime, word in _PRIMES.items():
         name = name.replace(prime, word)
     name = unicodedata.normalize("NFKC", name)
-    name = "".join(c if ("_" + c).isidentifier() else "_" for c in name)
+    name = "".join(c if ("_" + c).isidentifier() else _picture(c) for c in name)
     if not name.isidentifier():
         name = "_" + name
     # a second pass: replacing characters may have brought combining ones together
     return unicodedata.normalize("NFKC", name)
+
+
+def _picture(char: str) -> str:
+    """A pictograph by its name, anything else that no identifier holds as an underscore."""
+    if not "\U0001f300" <= char <= "\U0001faff":
+        return "_"
+    return unicodedata.name(char, "_").lower().replace(" ", "_").replace("-", "_")
 
 
 def ascii_identifier(name: str) -> str:

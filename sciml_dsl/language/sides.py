@@ -14,7 +14,7 @@ from ..errors import ReservedError
 from .ast import Binary, Bound, Call, Expr, Index, Name, Num, Span, Unary
 from .complaint import Complaint
 from .isolate import denominator_order, implicit, isolated, with_primes
-from .names import STIFF, TIME, split_primes
+from .names import STIFF, TIME, is_name, split_primes
 from .syntax import Algebraic, Definition, Derivative, Function, Implicit, Initial, Statement, Unpacking
 
 
@@ -117,7 +117,7 @@ def macro_derivative(statement: Definition, used: set[str]) -> Statement:
     """
     name = statement.name.name
     rest = name[1:]
-    if not name.startswith("d") or not rest or not (rest[0].isalpha() or rest[0] == "_"):
+    if not name.startswith("d") or not rest or not is_name(rest[0]):
         return statement
     if name in used and rest not in used:
         return statement
