@@ -53,7 +53,9 @@ LARGEST = 6000
 
 def fits(system: System, order: int, largest: int) -> bool:
     """Has the model power series, and are they at most `largest` operations?"""
-    if not 0 < system.n <= largest or len(system.graph) > 100 * largest:
+    if not 0 < system.n * order <= largest:  # every state is a series: most large models end here
+        return False
+    if len(system.graph.reachable(system.rhs)) > 4 * largest:
         return False
     try:
         program = decompose(system.graph.copy(), system.rhs)
