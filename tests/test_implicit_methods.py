@@ -200,8 +200,8 @@ def test_published_end_values(problem, name):
 @pytest.mark.parametrize("problem", [p for p in PROBLEMS if p != "medakzo"])
 def test_published_end_values_to_ten_digits(problem, name):
     p = PROBLEMS[problem]
-    # ROBER conserves mass only to rounding, 1e-16 beside 1e-8 at the end; E5 is known to nine digits
-    digits = {"rober": 3e-9, "e5": 1e-8, "orego": 2e-10, "vdpol": 2e-10}.get(problem, 1e-10)
+    # ROBER conserves mass only to rounding, 1e-16 beside 1e-8 at the end; the tolerance of E5 is 1e-7 of its end value
+    digits = {"rober": 3e-9, "e5": 2e-8, "orego": 2e-10, "vdpol": 2e-10}.get(problem, 1e-10)
     sol = p.model().solve((0, p.t1), p.u0, method=name, rtol=1e-11, atol=1e-11 * p.zero, saveat=[p.t1])
     assert p.error(sol) < digits
     assert sol.stats["steps"] < 3000

@@ -1,7 +1,7 @@
 """27 initial value problems of the literature: what `m.solve` ends with, against values known to 15 digits.
 
-At tight tolerances every end value is reached to 1e-10 relative, component by component, but
-for the two problems below that do not allow it, which say why.
+At tight tolerances every method that fits the problem reaches every end value to 1e-10 relative, component by
+component; those of order three to five that need the smallest steps to less, and the problems in LIMITS, which say why.
 """
 
 from __future__ import annotations
@@ -13,28 +13,31 @@ import sciml_dsl as sd
 from ivp_problems import PROBLEMS, Problem
 
 REACHED = 1e-10
-LIMITS = {
-    # The orbit passes the moon so closely that errors grow 10^4-fold: a fifth-order method at 1e-13 ends here.
-    ("arenstorf_SB1", "auto"): 5e-9,
-    ("arenstorf_SB1", "tsit5"): 5e-9,
-    ("arenstorf_SB1", "rodas5p"): 1e-8,
-    # At the end h = 1e10, and 1/(h γ) is added to entries of 1e4: a Rosenbrock step, which does not iterate, knows
-    # its slow direction to eight digits only, whatever the tolerance.
-    ("rober", "auto"): 5e-8,
-    ("rober", "rodas5p"): 5e-8,
-}
-METHODS = ("auto", "tsit5", "rodas5p")
+LOOSER = {"rodas4": 5e-10, "kencarp4": 1e-8, "ndf": 5e-8}
+"""Methods whose error constants, at a tolerance of 1e-12, leave this much."""
+EXPLICIT = ("tsit5", "vern7", "dop853", "vern9", "taylor")
+IMPLICIT = ("rodas5p", "rodas4", "radauiia5", "radauiia9", "radauiia13", "radau", "kvaerno5", "kencarp4", "ndf")
 ALGEBRAIC = ("chemakzo",)
+# At the end of ROBER h = 1e10: reactions of 1e-9 that cancel to 1e-19 are rounded to 1e-25 each, which h makes 1e-15
+# beside a state of 2e-8.  Rosenbrock methods add 1/(h gamma) to entries of 1e4 besides.  Which digits survive
+# depends on the steps.
+ROUNDING = 5e-8
+LIMITS = {("detest_nonstiff_B3", "kvaerno5"): 2e-9}
 
 
 def cases() -> list[object]:
     found = []
     for problem in PROBLEMS:
-        for method in METHODS:
-            if problem.name in ALGEBRAIC or (method == "tsit5" and problem.stiff):
-                continue
-            found.append(pytest.param(problem, method, id=f"{problem.name}-{method}"))
+        methods = ("auto", *IMPLICIT) if problem.stiff or problem.name in ALGEBRAIC else ("auto", *EXPLICIT, *IMPLICIT)
+        found += [pytest.param(problem, method, id=f"{problem.name}-{method}") for method in methods]
     return found
+
+
+def limit(problem: str, method: str) -> float:
+    """What the end value is known to."""
+    if problem == "rober":
+        return ROUNDING
+    return LIMITS.get((problem, method), LOOSER.get(method, REACHED))
 
 
 def distance(problem: Problem, u: np.ndarray) -> float:
@@ -77,7 +80,7 @@ def test_end_value(problem: Problem, method: str) -> None:
         max_steps=1_000_000,
     )  # fmt: skip
     assert sol.success, sol.message
-    assert distance(problem, sol.u[-1]) < LIMITS.get((problem.name, method), REACHED)
+    assert distance(problem, sol.u[-1]) < limit(problem.name, method)
 
 
 @pytest.mark.parametrize("problem", [p for p in PROBLEMS if p.ode_def], ids=lambda p: p.name)

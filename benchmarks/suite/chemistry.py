@@ -51,9 +51,15 @@ def orego(u: Any, phase: int = 0) -> list[Any]:
 
 
 def e5(u: Any, phase: int = 0) -> list[Any]:
-    a, b, c, d = u
+    """Without its third state, which is b - d at all times.
+
+    Kept as four states, c = b - d is lost to rounding beside reactions 1e13 times as fast as the
+    last one, and in doubles the end values of no method have a digit that is right.
+    """
+    a, b, d = u
+    c = b - d
     first, second, third, fourth = 7.89e-10 * a, 1.1e7 * a * c, 1.13e9 * b * c, 1.13e3 * d
-    return [-first - second, first - third, first - second - third + fourth, second - fourth]
+    return [-first - second, first - third, second - fourth]
 
 
 K = (
@@ -169,11 +175,11 @@ def problems() -> tuple[Problem, ...]:
         ),
         Problem(
             "e5", "E5 to 1e13",
-            "r1 = 7.89e-10*a; r2 = 1.1e7*a*c; r3 = 1.13e9*b*c; r4 = 1.13e3*d"
-            "; a' = -r1 - r2; b' = r1 - r3; c' = r1 - r2 - r3 + r4; d' = r2 - r4"
-            "; a(0) = 1.76e-3; b(0) = 0; c(0) = 0; d(0) = 0",
-            e5, (1.76e-3, 0.0, 0.0, 0.0), 1e13,
-            f"W. H. Enright, T. E. Hull & B. Lindberg 1975; {TEST_SET}", stiff=True, floor=1e-21,
+            "c = b - d; r1 = 7.89e-10*a; r2 = 1.1e7*a*c; r3 = 1.13e9*b*c; r4 = 1.13e3*d"
+            "; a' = -r1 - r2; b' = r1 - r3; d' = r2 - r4; a(0) = 1.76e-3; b(0) = 0; d(0) = 0",
+            e5, (1.76e-3, 0.0, 0.0), 1e13,
+            f"W. H. Enright, T. E. Hull & B. Lindberg 1975; {TEST_SET}; its third state eliminated", stiff=True,
+            floor=1e-22,
         ),
         Problem(
             "hires", "HIRES", HIRES, hires, (1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0057), 321.8122,

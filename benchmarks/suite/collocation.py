@@ -47,29 +47,43 @@ def coefficients(stages: int) -> tuple[list[Any], Any]:
     return c, a
 
 
-def end_value(problem: Problem, per_decade: int, first: float = 1e-9) -> list[Any]:
-    """State at `t1` with so many steps for each decade of time behind `first`."""
+def compiled(problem: Problem) -> tuple[Any, Any]:
+    """Right-hand side and Jacobian of a list of states, for mpmath; the decimal numbers of the text are exact."""
     import sympy
-    from mpmath import matrix, mp
 
-    mp.dps = 40
-    n, s = problem.n, STAGES
-    _, a = coefficients(s)
-    symbols = sympy.symbols([f"u{i}" for i in range(n)])
-    exact = {}  # the decimal numbers of the text, not their nearest doubles
+    symbols = sympy.symbols([f"u{i}" for i in range(problem.n)])
+    exact = {}  # not their nearest doubles
     rates = [sympy.sympify(e) for e in problem.rhs(list(symbols))]
     for e in rates:
         for number in e.atoms(sympy.Float):
             exact[number] = sympy.Rational(repr(float(number)))
     rates = [e.xreplace(exact) for e in rates]
     f = sympy.lambdify([symbols], rates, "mpmath")
-    jacobian = sympy.lambdify([symbols], sympy.Matrix(rates).jacobian(symbols), "mpmath")
+    return f, sympy.lambdify([symbols], sympy.Matrix(rates).jacobian(symbols), "mpmath")
+
+
+def graded(problem: Problem, per_decade: int, first: float) -> list[Any]:
+    """Step sizes: one to `first`, then equal ones in log t."""
+    from mpmath import mp
+
     t1 = mp.mpf(problem.t1)
     count = int(mp.ceil(per_decade * mp.log10(t1 / mp.mpf(first))))
     times = [mp.mpf(0), *(mp.mpf(first) * (t1 / mp.mpf(first)) ** (mp.mpf(k) / count) for k in range(count + 1))]
+    return [end - start for start, end in pairwise(times)]
+
+
+def end_value(problem: Problem, per_decade: int, first: float = 1e-9) -> list[Any]:
+    """State at `t1` with so many steps for each decade of time behind `first`."""
+    from mpmath import matrix, mp
+
+    mp.dps = 40
+    n, s = problem.n, STAGES
+    _, a = coefficients(s)
+    f, jacobian = compiled(problem)
     u = [mp.mpf(repr(value)) for value in problem.u0]
-    for start, end in pairwise(times):
-        h = end - start
+    t = mp.mpf(0)
+    for h in graded(problem, per_decade, first):
+        t += h
         j = jacobian(u)
         w = matrix(s * n, s * n)
         for i in range(s):
@@ -93,6 +107,6 @@ def end_value(problem: Problem, per_decade: int, first: float = 1e-9) -> list[An
             if small < mp.mpf(10) ** -28:
                 break
         else:
-            raise RuntimeError(f"{problem.name}: Newton's iteration did not converge at t = {float(start):g}")
+            raise RuntimeError(f"{problem.name}: Newton's iteration did not converge at t = {float(t):g}")
         u = [u[r] + z[(s - 1) * n + r] for r in range(n)]
     return u

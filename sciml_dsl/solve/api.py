@@ -69,7 +69,7 @@ def solve(
         of some states to numbers (the others keep 1e-6 and 1e-9).  One of the two may be 0.
     saveat : times of output, a spacing (the end is always included) or an ordered array
         inside the span; None: every step.  At an event's time the value after the event.
-    max_steps : attempted steps before giving up.
+    max_steps : attempted steps before giving up (with SUNDIALS' methods: steps taken).
     dtmax, dtmin : largest and smallest step; a step that would have to be smaller ends the
         integration with `DT_TOO_SMALL`.
     dt0 : first step; None: chosen.

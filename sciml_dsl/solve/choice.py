@@ -39,8 +39,9 @@ Indices = NDArray[np.int64]
 
 FEW, MANY = 30, 2000
 """States up to which a model counts as small, and above which as one of the largest."""
-RADAU_FEW, RADAU_MANY = 1.5e-10, 3e-7
-"""Relative tolerances below which "auto" takes Radau for what is stiff, in small models and in others."""
+VERY_FEW = 5
+RADAU_VERY_FEW, RADAU_FEW, RADAU_MANY = 1.5e-10, 3e-9, 3e-7
+"""Relative tolerances below which "auto" takes Radau for what is stiff: up to `VERY_FEW` states, `FEW` and more."""
 TIGHT, TIGHTER = 5e-7, 1e-9
 """Relative tolerances below which "auto" takes Vern7, then Vern9, in place of Tsit5."""
 SERIES = 700
@@ -176,7 +177,8 @@ def stiff_partner(n: int, tolerance: float, columns: bool, linear: str) -> Metho
     """
     if columns:
         return registry.RODAS5P
-    if tolerance < (RADAU_FEW if n <= FEW else RADAU_MANY) and n <= MANY and linear != "krylov":
+    radau = RADAU_VERY_FEW if n <= VERY_FEW else RADAU_FEW if n <= FEW else RADAU_MANY
+    if tolerance < radau and n <= MANY and linear != "krylov":
         return registry.METHODS["radau"]
     return registry.RODAS5P if n <= MANY else registry.METHODS["kvaerno5"]
 

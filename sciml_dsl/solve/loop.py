@@ -116,9 +116,11 @@ from .slots import (
 from .status import Status
 from .stiffness import (
     CALM_STEPS,
+    EARLY,
     PATIENCE_LIMIT,
     POWER_LIMIT,
     TRIAL_STEPS,
+    creeps,
     difference_eigenvalue,
     dominant_eigenvalue,
 )
@@ -487,7 +489,8 @@ def advance(
                     stiff = _tsit5_stiffness(h, k, g, unew, rtol, atol)
                 else:
                     stiff = ereals[method - BY_ADDRESS, STIFF]
-                if stiff > control[method, STIFF_AT]:
+                edge = control[method, STIFF_AT]
+                if stiff > edge or (stiff > EARLY * edge and creeps(u, unew, rtol, atol)):
                     calm_count = 0
                     stiff_count += 1
                     switch = stiff_count >= patience

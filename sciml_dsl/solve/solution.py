@@ -19,6 +19,7 @@ from .dense import evaluate
 from .integrate import Trajectory
 from .options import EPS, Asked, at_ends
 from .status import Status
+from .sundials import METHODS as SUNDIALS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -225,7 +226,8 @@ class Solution:
         return "the time of an event is not a number, or the period of an `every` event is not positive"
 
     def _attempts(self) -> int:
-        return int(self._trajectory.counts[0] + self._trajectory.counts[1])
+        rejected = 0 if self.method in SUNDIALS else self._trajectory.counts[1]  # which do not count steps they repeat
+        return int(self._trajectory.counts[0] + rejected)
 
     def _unreachable(self) -> str:
         """Which tolerance lies below the rounding of its state, in words; empty for none."""

@@ -4,7 +4,8 @@ An explicit method held back by stability runs with |h lambda| at the edge of it
 stability region (L. F. Shampine; E. Hairer & G. Wanner, Solving Ordinary
 Differential Equations II, IV.2).  Two stages at the same time give that product
 for nothing.  At tight tolerances the step settles well inside the edge, so the
-limit here is low, and what decides is a trial: if within a few implicit steps the
+limit here is low, and lower still where the state hardly moves in a step: a step limited by
+accuracy takes it along by percents.  What decides is a trial: if within a few implicit steps the
 step size has not grown enough to pay for them, the explicit method goes on.  An
 implicit method knows the Jacobian: products with it turn a vector towards its
 dominant eigenvector.  After each way back more stiff steps in a row are asked
@@ -23,8 +24,21 @@ from .compiled import inner
 STIFF_STEPS = 8
 CALM_STEPS = 6
 POWER_LIMIT = 1.0  # |h lambda| from which the explicit method would not be limited by stability
+EARLY = 0.4  # part of the edge from which a step is looked at that hardly moves the state
+CREEP = 5e-3  # such a step, beside the size of the state
 TRIAL_STEPS = 6
 PATIENCE_LIMIT = 1000
+
+
+@inner("contract", "reassoc")
+def creeps(u: Any, unew: Any, rtol: Any, atol: Any) -> bool:
+    """Whether a step moved the state by less than `CREEP` of its size, in units of the tolerance."""
+    moved, size = 0.0, 0.0
+    for i in range(u.size):
+        weight = 1.0 / (atol[i] + rtol[i] * abs(u[i]))
+        moved += ((unew[i] - u[i]) * weight) ** 2
+        size += (u[i] * weight) ** 2
+    return bool(moved < CREEP * CREEP * size)
 
 
 @inner("contract")
