@@ -304,6 +304,7 @@ class Lanes:
         places, functions = step.layout, integrator.functions
         self._integrator, self._step, self._options = integrator, step, options
         self._f = int(arguments[0][F])
+        self._loop = _run()  # here, not in several threads at once
         chosen, times = arguments[AT_TIMES - 1], arguments[AT_TIMES]
         control = _control(arguments).copy()
         if not switches:
@@ -328,7 +329,7 @@ class Lanes:
         """
         if not len(u0):
             return
-        _run()(
+        self._loop(
             self._step.step, self._step.output, self._f, self._step.lanes, self._places, self._numbers,
             *self._tolerances, np.ascontiguousarray(u0), np.ascontiguousarray(p), times, *batch, stop,
         )  # fmt: skip
