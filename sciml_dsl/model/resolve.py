@@ -678,6 +678,9 @@ class _Resolver:
             if self.scope.kinds.get(name) != "state":
                 self.problems.report(self.not_a_state(name, place))
                 continue
+            if name in self.unknown:
+                self.problems.report(self.determined(name, place))
+                continue
             if name in self.problems.unclear:
                 self.scope.check(assignment.expr, ranges=assignment.ranges)
                 continue
@@ -704,6 +707,16 @@ class _Resolver:
             )
         complaint = self.scope.undefined(name, place)
         return Complaint(complaint.message, place, f"events change states: {', '.join(states[:5])}", NameModelError)
+
+    def determined(self, name: str, place: Span) -> Complaint:
+        free = [f"`{n}`" for n, kind in self.scope.kinds.items() if kind == "state" and n not in self.unknown]
+        changes = f"change a state it follows from ({', '.join(free[:5])}), or" if free else "change"
+        return Complaint(
+            f"`{name}` is what the algebraic equations determine at every moment; an event cannot change it",
+            place,
+            f"{changes} a state of its own that acts in them, such as k' = 0",
+            ModelError,
+        )
 
     def condition(self, expr: Expr) -> Expr:
         """A condition with a root: comparisons joined by `and`, `or`, `not`, or one `==`."""

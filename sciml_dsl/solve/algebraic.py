@@ -17,13 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, MissingValueError, UnsupportedError
+from ..graph.evaluate import values
+from ..graph.forcing import frequencies
 from .algebraic_tangents import HOLDS, Tangents, solved
-from .consistent import CLOSE, Evaluate, InconsistentError, newton
+from .consistent import CLOSE, Evaluate, InconsistentError, nearest, newton, sizes
 from .integrate import EMPTY, NO_COLUMNS, Integrator, Trajectory
 from .many_unknowns import MANY, Unknowns
 from .observe import observe
 from .pieces import Form, Run, native
 from .problem import NativeFunctions
+from .settle import settle
 
 if TYPE_CHECKING:
     from ..graph.system import System
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
+STEPS_OF_A_PERIOD = 16  # of a forcing, at least: shorter than the pulses that follow from it
 GUESSES = (0.0, 1.0, -1.0)  # where a search for what nothing is known of begins, in units of the known states
 
 
@@ -50,8 +54,8 @@ class AlgebraicIntegrator:
         self.names: tuple[str, ...] = self.family.reduced.names
         self.functions: NativeFunctions = compile_system(system)
         self.shown = len(self.family.original.states)
-        self._unknown = np.zeros(self.family.n, bool)
-        self._unknown[list(self.family.reduced.unknowns)] = True
+        self.unknown = np.zeros(self.family.n, bool)
+        self.unknown[list(self.family.reduced.unknowns)] = True
         self._keep, value, jacobian = compile_constraints(self.family)
         self._addresses = value, jacobian
         self._value, self._jacobian = native(value), native(jacobian)
@@ -77,6 +81,21 @@ class AlgebraicIntegrator:
     def tangents(self) -> Tangents:
         """What sensitivities need, compiled when first used."""
         return Tangents(self.family, self.constraints)
+
+    @cached_property
+    def _frequencies(self) -> tuple[int, ...]:
+        system = self.family.original
+        return frequencies(system.graph, system.rhs, system.time_leaf)
+
+    def longest_step(self, t0: float, t1: float, p: Floats) -> float:
+        """A part of the shortest period with which a forcing acts, infinite where none does."""
+        nodes = self._frequencies
+        if not nodes:
+            return math.inf
+        times = [t0] if t0 == t1 else np.linspace(t0, t1, 33).tolist()
+        found = [values(self.family.original.graph, nodes, t, (), p.tolist()) for t in times]
+        fastest = float(np.max(np.nan_to_num(np.abs(found), nan=0.0, posinf=0.0)))
+        return 2.0 * math.pi / (STEPS_OF_A_PERIOD * fastest) if fastest > 0.0 else math.inf
 
     # ------------------------------------------------------------ constraints
 
@@ -116,8 +135,8 @@ class AlgebraicIntegrator:
         u[: given.size] = given
         if len(self.family.reduced.hidden):
             u = self._differential(t, u, p, initialization == "project", guess)
-        elif np.isnan(u[~self._unknown]).any():
-            raise self._open(np.flatnonzero(np.isnan(u) & ~self._unknown), None)
+        elif np.isnan(u[~self.unknown]).any():
+            raise self._open(np.flatnonzero(np.isnan(u) & ~self.unknown), None)
         return self._algebraic(t, u, p)
 
     def start_columns(
@@ -131,14 +150,14 @@ class AlgebraicIntegrator:
         s[: s0.size // columns.size] = s0.reshape(-1, columns.size)
         whole = np.full(self.family.n, math.nan)
         whole[: given.size] = given
-        fixed = np.isfinite(whole) & ~self._unknown
+        fixed = np.isfinite(whole) & ~self.unknown
         project = initialization == "project"
         if project and (np.abs(whole - u)[fixed] > CLOSE * (np.abs(u[fixed]) + 1e-300)).any():
             raise UnsupportedError(
                 'sensitivities do not go through initialization="project" where it moves initial values',
                 hint="leave out the initial values that shall follow the others, and they are computed",
             )
-        free = ~self._unknown if project else ~(self._unknown | fixed)
+        free = ~self.unknown if project else ~(self.unknown | fixed)
         s[~fixed] = 0.0
         try:
             s, left = self.tangents.onto(t, u, p, s, columns, free)
@@ -158,19 +177,22 @@ class AlgebraicIntegrator:
 
     def _differential(self, t: float, u: Floats, p: Floats, project: bool, near: Floats) -> Floats:
         """`u` with the states that have a derivative completed so that the hidden constraints hold."""
-        missing = np.isnan(u) & ~self._unknown
-        unit = float(np.nanmax(np.abs(u[~self._unknown]), initial=0.0)) or 1.0
+        missing = np.isnan(u) & ~self.unknown
+        unit = float(np.nanmax(np.abs(u[~self.unknown]), initial=0.0)) or 1.0
         solutions: list[Floats] = []
         closest: Floats | None = None
         wanted = np.where(np.isnan(u), near, u) if near.size else u
         for guess in GUESSES:
             begin = np.where(np.isnan(wanted), guess * unit, wanted)
-            point = newton(self._hidden(t, p), begin, ~self._unknown if project else missing)
+            if project:
+                point = nearest(self._hidden(t, p), begin, ~self.unknown)
+            else:
+                point = newton(self._hidden(t, p), begin, missing)
             relative = np.nan_to_num(point.relative, nan=np.inf)
             if point.converged or (relative <= CLOSE).all():
-                point = newton(self._hidden(t, p), point.u, ~self._unknown)
+                point = newton(self._hidden(t, p), point.u, ~self.unknown)
             if point.converged:
-                solutions.append(np.where(self._unknown, u, point.u))
+                solutions.append(np.where(self.unknown, u, point.u))
             elif closest is None or relative.max() < closest.max():
                 closest = relative
             if not missing.any() or (solutions and not np.isnan(wanted[missing]).any()):
@@ -194,23 +216,36 @@ class AlgebraicIntegrator:
         return solutions[0]
 
     def _algebraic(self, t: float, u: Floats, p: Floats) -> Floats:
-        """`u` with the unknowns solved for, from their guesses."""
-        known = u[~self._unknown]
+        """`u` with the unknowns solved for, from their guesses; the solution nearest to 0 where they have none.
+
+        Raises `MissingValueError` where two are as near, `InconsistentError` where there is none or
+        the equations do not determine it.
+        """
+        known = u[~self.unknown]
         unit = float(np.abs(known).max(initial=0.0)) or 1.0
+        guessed = ~np.isnan(u).any()
         closest: Floats | None = None
+        solutions: list[Floats] = []
         for guess in GUESSES:
             begin = np.where(np.isnan(u), guess * unit, u)
             found = None if self._many is None else self._many.newton(self._entries, t, begin, p)
             if found is not None:
                 return found
-            point = newton(self._active(t, p), begin, self._unknown)
+            point = newton(self._active(t, p), begin, self.unknown)
             if point.converged:
-                return point.u
+                solutions.append(point.u)
+                if guessed or guess == 0.0:
+                    break
+                continue
             relative = np.nan_to_num(point.relative, nan=np.inf)
             if closest is None or relative.max() < closest.max():
                 closest = relative
-            if not np.isnan(u).any():
+            if guessed:
                 break
+        if solutions:
+            self._only_one(t, u, solutions, unit)
+            self._determined(t, solutions[0], p)
+            return solutions[0]
         assert closest is not None
         hidden = len(self.family.reduced.hidden)
         which = self.family.describe(hidden + int(np.argmax(closest)))
@@ -219,6 +254,69 @@ class AlgebraicIntegrator:
         raise InconsistentError(
             f"{which} {what} at t = {t:g} (searching for {names}); give starting guesses, in the model or as u0: "
             f"{self.names[self.family.reduced.unknowns[0]]}(0) = 1"
+        )
+
+    def _only_one(self, t: float, u: Floats, solutions: list[Floats], unit: float) -> None:
+        """Raise where searches for unknowns without a guess ended apart, and none of them began at 0."""
+        for other in solutions[1:]:
+            apart = np.abs(other - solutions[0]) > 1e-6 * (np.abs(other) + unit)
+            for i in np.flatnonzero(apart & np.isnan(u)):
+                name, one, two = self.names[i], f"{solutions[0][i]:.6g}", f"{other[i]:.6g}"
+                raise MissingValueError(
+                    f"the algebraic equations leave a choice for `{name}` at t = {t:g}: {one} or {two}; give a guess "
+                    f"that decides, {name}(0) = {one} or {name}(0) = {two}, in the model or as u0"
+                )
+
+    def _determined(self, t: float, u: Floats, p: Floats) -> None:
+        """Raise `InconsistentError` where the equations of the unknowns do not determine them at this point."""
+        if self._many is not None:  # sparse factors, which fail where the equations do
+            return
+        unknowns = list(self.family.reduced.unknowns)
+        part = self._active(t, p)(u)[1][:, unknowns] * sizes(u)[unknowns]
+        rows = np.abs(part).max(axis=1, initial=0.0)
+        if (rows > 0.0).all():
+            _, strengths, directions = np.linalg.svd(part / rows[:, None])
+            if strengths[-1] > 1e-13 * strengths[0]:
+                return
+            weight = np.abs(directions[-1])
+            loose = [unknowns[i] for i in np.flatnonzero(weight > 0.1 * weight.max())]
+        else:
+            active = self.family.reduced.active
+            loose = [i for i, row in zip(unknowns, rows, strict=True) if not row > 0.0]
+            which = self.family.describe(len(self.family.reduced.hidden) + unknowns.index(loose[0]))
+            loose = [j for j in unknowns if j in self._inside(active[loose[0]].node)]
+            raise self._undetermined(t, loose, f"; the slope of {which} by {'it' if len(loose) == 1 else 'them'} is 0")
+        raise self._undetermined(t, loose, "; one of their equations repeats others there" if len(loose) > 1 else "")
+
+    def _inside(self, node: int) -> set[int]:
+        graph = self.family.original.graph
+        return {int(graph.data[k]) for k in graph.reachable([node]) if graph.op[k] == "state"}  # type: ignore[arg-type]
+
+    def _undetermined(self, t: float, loose: list[int], why: str) -> InconsistentError:
+        names = ", ".join(f"`{self.names[i]}`" for i in loose[:5])
+        return InconsistentError(
+            f"at t = {t:g} the algebraic equations do not determine {names}{why}: two solutions may meet there, or "
+            "there may be infinitely many; start elsewhere, or write an equation that says which"
+        )
+
+    def fold(self, t: float, u: Floats, p: Floats, left: float) -> InconsistentError | None:
+        """What steps that became too small at `u` say, if they did because two solutions meet: unknowns that would
+        change without bound in the time `left` while the other states do not."""
+        try:
+            self._determined(t, u, p)
+            with np.errstate(all="ignore"):
+                change = np.abs(self.tangents.slope(t, u, p)) * left / sizes(u)
+        except InconsistentError as error:
+            return error
+        except np.linalg.LinAlgError:
+            change = np.where(self.unknown, np.inf, 0.0)
+        fast = self.unknown & ~(change < 1e4) & ~(change < 1e3 * np.max(change[~self.unknown], initial=1.0))
+        if not fast.any():
+            return None
+        names = ", ".join(f"`{self.names[i]}`" for i in np.flatnonzero(fast)[:5])
+        return InconsistentError(
+            f"at t = {t:g} {names} changes without bound: two solutions of the algebraic equations meet there (a fold), "
+            "and beyond there may be none; end the integration before with an event, or correct the equations"
         )
 
     def _hidden(self, t: float, p: Floats) -> Evaluate:
@@ -241,24 +339,39 @@ class AlgebraicIntegrator:
 
     def after_event(
         self, t: float, u: Floats, p: Floats, assigned: NDArray[np.bool_]
-    ) -> tuple[Floats, NDArray[np.bool_]]:
-        """A consistent state after a change: what was assigned stays if it can, the rest moves little.
+    ) -> tuple[Floats, NDArray[np.bool_], bool]:
+        """A consistent state after a change (`settle`): what was assigned stays, the rest moves little.
 
-        Returns it, and which of the states with a derivative could move.
+        Returns it, which of the states with a derivative could move, and whether that left a choice.
+        Raises `InconsistentError` where what was assigned contradicts the constraints.
         """
-        free = ~self._unknown
-        if len(self.family.reduced.hidden):
-            for free in (~assigned & ~self._unknown, ~self._unknown):
-                point = newton(self._hidden(t, p), u, free)
-                if point.converged:
-                    u = point.u
-                    break
-            else:
+        family = self.family
+        free, choice = ~self.unknown, False
+        if family.reduced.hidden:
+            orders = [c.order for c in family.reduced.hidden]
+            kept = assigned | self.unknown
+            found = settle(self._hidden(t, p), u, kept, orders, family.pattern, family.successor)
+            if found.failed is not None:
+                held = sorted(family.pattern[found.failed])
+                names = ", ".join(f"`{self.names[i]}`" for i in np.flatnonzero(assigned))
+                others = ", ".join(f"`{self.names[i]}`" for i in held if not assigned[i])
                 raise InconsistentError(
-                    f"after the event at t = {t:g} no states nearby satisfy the algebraic equations; "
-                    "let the event change the states so that they fit"
+                    f"what it assigns ({names}) contradicts {family.describe(found.failed)}; "
+                    + (f"no change of {others} that leaves the rest as it is mends that, " if others else "")
+                    + "so assign other values, or fewer of the states, and the others follow"
                 )
-        return self._algebraic(t, u, p), free
+            u, free, choice = found.u, found.free, found.choice
+        return self._algebraic(t, u, p), free, choice
+
+    def projected(self, t: float, u: Floats, p: Floats) -> Floats:
+        """The consistent state next to one that a step or an interpolant gave."""
+        if self.family.reduced.hidden:
+            point = newton(self._hidden(t, p), u, ~self.unknown)
+            if not point.converged:
+                worst = int(np.argmax(np.nan_to_num(point.relative, nan=np.inf)))
+                raise InconsistentError(f"{self.family.describe(worst)} has no solution near the states reached")
+            u = point.u
+        return self._algebraic(t, u, p)
 
     def _open(self, which: NDArray[np.int64], count: int | None) -> MissingValueError:
         names = ", ".join(f"`{self.names[i]}`" for i in which[:8])
@@ -364,7 +477,7 @@ class AlgebraicIntegrator:
         whole: bool = False,
         **options: Any,
     ) -> Trajectory:
-        """As `Integrator.run`, forwards only; steps are not recorded.
+        """As `Integrator.run`; steps are not recorded.
 
         `u0` (n) or those of the model's own states, NaN for what is to be computed, from `guess` where
         that has a number; `s0` belongs to those given.  `whole`: states that index reduction added
@@ -372,8 +485,13 @@ class AlgebraicIntegrator:
         """
         if record:
             raise UnsupportedError("steps of models with algebraic equations are not recorded")
-        if t1 < t0:
-            raise UnsupportedError("models with algebraic equations are integrated forwards only")
+        if t1 < t0 and self.functions.events:
+            raise InputError(
+                f"cannot integrate backwards (from {t0:g} to {t1:g}) through events: "
+                "a state change has no inverse; swap the ends of the time span"
+            )
+        if options.get("dtmax", math.inf) == math.inf:
+            options["dtmax"] = self.longest_step(t0, t1, p)
         u = self.start(t0, u0, p, initialization, guess)
         s = np.empty((u.size, 0))
         if columns.size:

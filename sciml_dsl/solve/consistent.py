@@ -77,6 +77,41 @@ def newton(evaluate: Evaluate, u: Floats, free: NDArray[np.bool_], iterations: i
     return Point(u, relative, bool(np.isfinite(relative).all() and (relative <= 1e-9).all()))
 
 
+def nearest(evaluate: Evaluate, u: Floats, free: NDArray[np.bool_], iterations: int = 60) -> Point:
+    """As `newton`, and the point found is moved along the constraints to the nearest one, each state
+    measured in its own size: down the gradient of the squared distance, projected."""
+    point = newton(evaluate, u, free)
+    if not point.converged or np.count_nonzero(free) <= point.relative.size:
+        return point
+    scale = sizes(u)[free]
+
+    def distance(to: Floats) -> float:
+        return float(np.sqrt(np.mean(((to - u)[free] / scale) ** 2)))
+
+    length = 1.0
+    for _ in range(iterations):
+        part = evaluate(point.u)[1][:, free] * scale
+        back = (u - point.u)[free] / scale
+        rows = np.abs(part).max(axis=1, initial=0.0)
+        rows[rows == 0.0] = 1.0
+        part = part / rows[:, None]
+        back = back - part.T @ np.linalg.lstsq(part.T, back, rcond=1e-12)[0]  # along the constraints
+        if float(np.sqrt(np.mean(back**2))) <= 1e-10:
+            break
+        here = distance(point.u)
+        while length > 1e-4:
+            trial = point.u.copy()
+            trial[free] += length * back * scale
+            other = newton(evaluate, trial, free)
+            if other.converged and distance(other.u) < here:
+                break
+            length *= 0.5
+        else:
+            break
+        point, length = other, min(1.0, 2.0 * length)
+    return point
+
+
 def _step(value: Floats, jacobian: Floats, scale: Floats, free: NDArray[np.bool_]) -> tuple[Floats, float]:
     """The step of least norm, and its length in units of `scale`."""
     part = jacobian[:, free] * scale[free]

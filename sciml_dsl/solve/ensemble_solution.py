@@ -182,6 +182,7 @@ class EnsembleSolution:
             "u": self.u[i][rows],
             "event_k": no,
             "u_end": self.u_end[i],
+            "note": "",
         }
         return Solution(
             Trajectory(**kept), self.states, span=self._span, u0=self.u0[i], p=self.p[i],

@@ -76,6 +76,7 @@ class Trajectory(NamedTuple):
     event_t: Floats
     event_k: Indices
     u_end: Floats  # (n,) state at t_end, after any event there
+    note: str = ""  # why it ended, where more is known than the status says
 
     @property
     def ok(self) -> bool:
@@ -206,6 +207,7 @@ class Integrator:
             dtype=np.int64,
         )
         self._anew = bool(functions.n_switches or functions.n_inputs)  # the stops depend on what is solved
+        self.reversible = not functions.events  # events that change nothing may be met backwards
         self._size_p = functions.n_params + functions.n_weights
         self._choices: dict[Any, Choice] = {}
         self._repeated: dict[Any, list[Any]] = {}
@@ -279,7 +281,7 @@ class Integrator:
             parts = (rows_t, rows_u, np.empty((rows, 0)), *self._nothing)
         else:
             parts = _parts(rest, counts, arguments, rows_t, rows_u)
-        trajectory = Trajectory._make((status, t_end, counts, *parts, u_end))
+        trajectory = Trajectory(status, t_end, counts, *parts, u_end)
         if not self.hot:
             self._implicit_steps += int(counts[N_LU])
             if self._implicit_steps >= HOT_STEPS:
@@ -376,7 +378,7 @@ class Integrator:
                 tolerances.append(np.array((tolerance,)))
             else:
                 tolerances.append(self._check_tolerance(name, tolerance))
-        if self._info.size and t1 < t0:
+        if self._info.size and t1 < t0 and not self.reversible:
             raise InputError(
                 f"cannot integrate backwards (from {t0:g} to {t1:g}) through events: "
                 "a state change has no inverse; swap the ends of the time span"

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from ..errors import SolveInterrupted, UnsupportedError
 from .algebraic_tangents import columns_of
-from .consistent import CLOSE, InconsistentError
+from .consistent import InconsistentError
 from .integrate import EMPTY, Integrator, Trajectory
 from .problem import EventInfo, NativeFunctions
 from .slots import FIRED, N_COUNTS, N_STATISTICS
@@ -34,6 +34,8 @@ Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 ROUNDS = 20  # of events making further events true at one time
 RESTARTS_AT_ONE_TIME = 25
+CORRECTED = 100.0  # tolerances by which a state is set right where steps became too small
+_STUCK = (Status.DT_TOO_SMALL, Status.NONFINITE)
 _POINTERS = (ctypes.c_double, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
 Native = Callable[..., None]
 
@@ -54,7 +56,9 @@ class Form:
         stops = len(self.when) + (self.system.watch is not None)
         still, still_jac = (functions.watched,) * stops, (functions.watched_jac,) * stops
         events = (EventInfo("when", True),) * stops
-        return Integrator(replace(functions, events=events, affect=still, affect_jac=still_jac, event_times=0))
+        found = Integrator(replace(functions, events=events, affect=still, affect_jac=still_jac, event_times=0))
+        found.reversible = not functions.events
+        return found
 
     @cached_property
     def forward_functions(self) -> NativeFunctions:
@@ -87,6 +91,7 @@ class Run:
         self.moved = np.zeros(columns.size)  # how that time moves with each of them
         self.pieces: list[Trajectory] = []
         self.log: list[tuple[float, int]] = []
+        self.stuck_at = math.nan  # where steps became too small last
         self.edges: dict[int, float] = {}  # events that fired and may seem to do so again by rounding, until when
 
     def trajectory(self, t: float, u: Floats, shown: int) -> Trajectory:
@@ -98,9 +103,9 @@ class Run:
         form = self.owner.form(t, u, self.p)
         try:
             return self._onwards(form, t, u)
-        except InconsistentError:
+        except InconsistentError as error:
             end, state = (self.pieces[-1].t_end, self.pieces[-1].u_end) if self.pieces else (t, u)
-            return self._joined(self._still(end, state, Status.INCONSISTENT))
+            return self._joined(self._still(end, state, Status.INCONSISTENT)._replace(note=str(error)))
 
     def _onwards(self, form: Form, t: float, u: Floats) -> Trajectory:
         owner, p = self.owner, self.p
@@ -112,6 +117,8 @@ class Run:
         while True:
             due = schedule.due(t)
             if due:
+                if self.pieces:  # what an event does not touch shall not seem to contradict anything
+                    u = self._consistent(t, u, [], form)
                 u, ended, status = self._fire(form, t, u, due)
                 if status is not None:
                     return self._joined(self._still(t, u, status))
@@ -141,21 +148,44 @@ class Run:
                 form = owner.form(t, u, p)
             elif piece.status == Status.SUCCESS and schedule.next() <= self.t1:
                 self.pieces.append(self._without_end(piece, 0))
+            elif piece.status in _STUCK and (better := self._freed(t, u)) is not None:
+                self.pieces.append(self._without_end(piece, 1))
+                u, form = better, owner.form(t, better, p)
             else:
+                if piece.status in _STUCK and np.isfinite(u).all():
+                    fold = owner.fold(t, u, p, abs(self.t1 - t))
+                    if fold is not None:
+                        piece = piece._replace(status=int(Status.INCONSISTENT), note=str(fold))
                 self.pieces.append(piece)
                 return self._joined(piece)
-            if self.left <= 0 and t < self.t1:
+            if self.left <= 0 and t != self.t1:
                 return self._joined(self._still(t, u, Status.MAX_STEPS))
 
+    def _freed(self, t: float, u: Floats) -> Floats | None:
+        """A state at which steps that became too small may go on, or None.
+
+        Steps satisfy the equations as well as the tolerances ask; where that is off by more than
+        the next step's tolerance, it fails however short it is.  So the unknowns are solved for
+        again, once for each such place; no more than a correction of what the tolerances allowed.
+        """
+        if self.stuck_at == t or not np.isfinite(u).all() or self.left <= 0:
+            return None
+        self.stuck_at = t
+        new = self._consistent(t, u, [], None)
+        allowed = np.min(self.options["atol"]) + np.min(self.options["rtol"]) * np.maximum(np.abs(u), np.abs(new))
+        return new if (np.abs(new - u) <= CORRECTED * allowed).all() else None
+
     def _piece(self, form: Form, t: float, end: float, u: Floats) -> Trajectory:
-        within = self.saveat[((self.saveat >= t) | _same(self.saveat, t)) & (self.saveat <= end)]
+        sign = 1.0 if end >= t else -1.0
+        behind, before = sign * (self.saveat - t) >= 0.0, sign * (self.saveat - end) <= 0.0
+        within = self.saveat[(behind | _same(self.saveat, t)) & before]
         options = dict(self.options)
         for name in ("rtol", "atol"):
             given = np.asarray(options[name])
             if given.size == self.owner.shown != u.size:  # what became unknown is held as tightly as anything
                 options[name] = np.append(given, np.full(u.size - given.size, given.min()))
         for name, times in (("tstops", self.tstops), ("restarts", options.pop("restarts", EMPTY))):
-            options[name] = np.ascontiguousarray(times[(times > t) & (times < end)])
+            options[name] = np.ascontiguousarray(times[(sign * (times - t) > 0.0) & (sign * (times - end) < 0.0)])
         extra = bool(self.columns.size) and not (within.size and within[-1] == end)  # columns are read off output
         if extra:
             within = np.append(within, end)
@@ -302,18 +332,26 @@ class Run:
         form.roots(t, u.ctypes.data, self.p.ctypes.data, out.ctypes.data)
         return out[: len(form.when)]
 
-    def _consistent(self, t: float, u: Floats, fired: list[int], form: Form) -> Floats:
+    def _consistent(self, t: float, u: Floats, fired: list[int], form: Form | None) -> Floats:
+        """The consistent state after the events `fired`, or where there are none, next to `u`."""
         owner = self.owner
-        assigned = np.zeros(u.size, bool)
-        leaves = form.system.state_leaves
-        for k in fired:
-            for i, (node, leaf) in enumerate(zip(form.system.events[k].affect, leaves, strict=True)):
-                assigned[i] = assigned[i] or node != leaf
-        new, free = owner.after_event(t, u, self.p, assigned)
+        free, choice = ~owner.unknown, False
+        if fired and form is not None:
+            assigned = np.zeros(u.size, bool)
+            leaves = form.system.state_leaves
+            for k in fired:
+                for i, (node, leaf) in enumerate(zip(form.system.events[k].affect, leaves, strict=True)):
+                    assigned[i] = assigned[i] or node != leaf
+            try:
+                new, free, choice = owner.after_event(t, u, self.p, assigned)
+            except InconsistentError as error:
+                which = sorted({form.system.events[k].source + 1 for k in fired})
+                what = f"event {which[0]}" if len(which) == 1 else "events " + ", ".join(map(str, which))
+                raise InconsistentError(f"{what} of the model cannot happen at t = {t:g}: {error}") from error
+        else:
+            new = owner.projected(t, u, self.p)
         if self.columns.size:
-            hidden = len(owner.family.reduced.hidden)
-            far = (np.abs(new - u)[free] > CLOSE * (np.abs(new[free]) + np.abs(new).max(initial=0.0))).any()
-            if fired and hidden and far and np.count_nonzero(free) > hidden:
+            if choice:
                 raise UnsupportedError(
                     f"sensitivities do not go through the event at t = {t:g}: it leaves open which states follow",
                     hint="let the event assign all states that the constraints do not determine",

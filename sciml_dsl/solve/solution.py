@@ -6,6 +6,7 @@ values between the steps, what the solver did, and what went wrong.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -213,6 +214,8 @@ class Solution:
             )
         if status == Status.INTERRUPTED:
             return f"interrupted at {at}"
+        if self._trajectory.note:
+            return self._trajectory.note
         if status == Status.INCONSISTENT:
             return (
                 f"at {at} the algebraic equations have no solution, or no single one; look for an event that "
@@ -248,7 +251,10 @@ class Solution:
         start, end = np.abs(self._u0), np.abs(self._trajectory.u_end)
         ratio = np.where(np.isfinite(end), end, np.inf) / (1.0 + np.where(np.isfinite(start), start, 0.0))
         i = int(np.argmax(ratio))
-        return f"`{self.states[i]}` went from {self._u0[i]:.4g} to {self._trajectory.u_end[i]:.4g}"
+        end_value = f"{self._trajectory.u_end[i]:.4g}"
+        if math.isnan(self._u0[i]):  # computed from algebraic equations
+            return f"`{self.states[i]}` is {end_value}"
+        return f"`{self.states[i]}` went from {self._u0[i]:.4g} to {end_value}"
 
     def _where_not_finite(self) -> str:
         values = self._trajectory.u_end

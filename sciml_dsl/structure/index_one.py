@@ -18,6 +18,7 @@ from ..errors import UnsupportedError
 from ..graph.derivatives import Sparse, jvp, sparse_jacobian
 from ..graph.evaluate import values
 from ..graph.system import System
+from .jumps import refuse_jumps
 from .pantelides import Reduced, reduce_index
 from .selection import WORSE, Block, choose_blocks, selected
 
@@ -27,12 +28,15 @@ Floats = NDArray[np.float64]
 class Family:
     """All index-1 forms of one model: the same states and constraints, other dummies.
 
+    Raises `UnsupportedError` where the system cannot be reduced, or would need impulses.
+
     Attributes: `original`, the graph as lowered; `reduced`, its constraints and unknowns.
     """
 
     def __init__(self, original: System) -> None:
         self.original = original
         self.reduced: Reduced = reduce_index(original)
+        refuse_jumps(original, self.reduced)
         self._made: dict[tuple[object, ...], System] = {}
 
     @property

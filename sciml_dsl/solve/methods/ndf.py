@@ -36,9 +36,9 @@ from .abi import (
     N,
     T,
 )
-from .implicit_memory import EQUAL, ETA, FACTORED, HAVE_HISTORY, HEAD, LAST_H, NEXT_ORDER, ORDER, RATE
+from .implicit_memory import EQUAL, ETA, FACTORED, HAVE_HISTORY, HEAD, LAST_H, NEXT_ORDER, ORDER, RATE, WANT_JACOBIAN
 from .ndf_coefficients import ALPHA, BASIS, ERROR_CONSTANT, GAMMA, MAX_ORDER, ONES, ROWS, SCRATCH
-from .newton import EPS, after_step, forget, once_more, prepare, set_weights, slope_from
+from .newton import EPS, after_step, forget, once_more, prepare, quiet, set_weights, slope_from
 
 KAPPA = 0.01  # error of the iteration beside that of the step, both in units of the tolerance
 SLOW = 0.1  # convergence rate from which a new Jacobian pays
@@ -124,6 +124,7 @@ def _solve(order: int, fn: Any, t: float, h: float, p: Any, ints: Any, work: Any
     correction = 2.0 / (1.0 + c / work[own + FACTORED])
     kappa = KAPPA / ERROR_CONSTANT[order]
     eta = max(work[own + ETA], EPS) ** 0.8
+    noise = quiet(ints, work)
     previous = 0.0
     work[own + RATE] = 0.0
     fill(delta, 0.0)
@@ -144,14 +145,14 @@ def _solve(order: int, fn: Any, t: float, h: float, p: Any, ints: Any, work: Any
             return False
         if iteration > 0:
             rate = size / previous
-            if rate >= 0.9:
+            if rate >= 0.9 and size > noise:
                 return False
             work[own + RATE] = rate
-            eta = rate / (1.0 - rate)
+            eta = rate / (1.0 - rate) if rate < 0.9 else 0.0
             left = ITERATIONS - 1 - iteration
             if eta * size > kappa and eta * size * rate ** (left - 1) > kappa:
                 return False
-        if eta * size <= kappa:
+        if eta * size <= kappa and (iteration > 0 or noise == 0.0 or size <= noise):
             work[own + ETA] = eta
             return True
         previous = size
@@ -179,6 +180,8 @@ def attempt(fn: Any, reals: Any, ints: Any, u: Any, p: Any, work: Any, iwork: An
             work[d0 + i] = u[i]
             work[d0 + n + i] *= h
         work[own + LAST_H] = h
+    if ints[REJECTED] != 0 and ints[HAS_MASS] != 0:  # the Jacobian was taken where this step does not go
+        iwork[iown + WANT_JACOBIAN] = 1
     order = iwork[iown + ORDER]
     if h != work[own + LAST_H]:
         rescale(order, h / work[own + LAST_H], n, work, own + HEAD, d0, delta)

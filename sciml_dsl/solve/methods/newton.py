@@ -102,6 +102,22 @@ def prepare(fn: Any, t: float, x: Any, at_x: int, hgamma: float, p: Any, ints: A
 
 
 @inner()
+def quiet(ints: Any, work: Any) -> float:
+    """With algebraic equations: the size of a correction that is rounding, in weighted norm; else 0.
+
+    There one small correction is no convergence.  Beside an exponential function a Jacobian taken elsewhere
+    may be too large by many powers of ten, and what one step leaves of an equation the next ones inherit;
+    so the rate must be seen, from two corrections.
+    """
+    if ints[HAS_MASS] == 0:
+        return 0.0
+    smallest = 1.0
+    for i in range(ints[N]):
+        smallest = min(smallest, work[ints[AT_RTOL] + i])
+    return float(8.0 * EPS / smallest)
+
+
+@inner()
 def once_more(hgamma: float, ints: Any, work: Any, iwork: Any) -> bool:
     """After an iteration that failed: ask for what was not up to date; False where all of it was."""
     own, iown = ints[AT_OWN], ints[AT_IOWN]
@@ -154,6 +170,7 @@ def newton(
     correction = 2.0 / (1.0 + h * gamma / work[own + FACTORED])
     mass = view(work, ints[AT_MASS], n if ints[HAS_MASS] != 0 else 0)
     eta = max(work[own + ETA], EPS) ** 0.8
+    noise = quiet(ints, work)
     previous = 0.0
     known, increment, argument = view(work, base, n), view(work, z, n), view(work, arg, n)
     right, scale = view(work, res, n), view(work, weights, n)
@@ -170,14 +187,14 @@ def newton(
             return False
         if iteration > 0:
             rate = size / previous
-            if rate >= 0.95:
+            if rate >= 0.95 and size > noise:
                 return False
             work[own + RATE] = max(work[own + RATE], rate)
-            eta = rate / (1.0 - rate)
+            eta = rate / (1.0 - rate) if rate < 0.95 else 0.0
             left = ITERATIONS_OF_STAGE - 1 - iteration
             if eta * size > kappa and eta * size * rate ** (left - 1) > kappa:
                 return False
-        if eta * size <= kappa:
+        if eta * size <= kappa and (iteration > 0 or noise == 0.0 or size <= noise):
             work[own + ETA] = eta
             return True
         previous = size

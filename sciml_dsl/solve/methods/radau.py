@@ -43,7 +43,7 @@ from .implicit_memory import (
     STEPS,
     WANT_JACOBIAN,
 )
-from .newton import EPS, FEW, error_norm, forget, once_more, set_weights, times_mass
+from .newton import EPS, FEW, error_norm, forget, once_more, quiet, set_weights, times_mass
 from .radau_tables import AT_5, AT_7, N_COEFFICIENTS
 
 KAPPA = 0.02  # error of the iteration beside the tolerance
@@ -105,6 +105,7 @@ def _iterate(fn: Any, t: float, h: float, u: Any, p: Any, ints: Any, work: Any, 
     real, x, y = view(work, arg, n), view(work, arg + n, n), view(work, f + (2 * s - 1) * n, n)
     most = 7 + (s - 3) * 2
     eta = max(work[own + ETA], EPS) ** 0.8
+    noise = quiet(ints, work)
     previous, before = 0.0, 0.0
     work[own + RATE] = 0.0
     for iteration in range(most):
@@ -145,15 +146,15 @@ def _iterate(fn: Any, t: float, h: float, u: Any, p: Any, ints: Any, work: Any, 
             return False
         if iteration > 0:
             rate = size / previous
-            if rate >= 0.99:
+            if rate >= 0.99 and size > noise:
                 return False
             work[own + RATE] = rate if iteration == 1 else np.sqrt(rate * before)
             before = rate
-            eta = rate / (1.0 - rate)
+            eta = rate / (1.0 - rate) if rate < 0.99 else 0.0
             left = most - 1 - iteration
             if eta * size > KAPPA and eta * size * rate ** (left - 1) > KAPPA:
                 return False
-        if eta * size <= KAPPA:
+        if eta * size <= KAPPA and (iteration > 0 or noise == 0.0 or size <= noise):
             work[own + ETA] = eta
             return True
         previous = size

@@ -37,6 +37,8 @@ def integrate(
     `rtol`, `atol` (n,).
     """
     t0, t1 = span
+    if dtmax == math.inf:
+        dtmax = owner.longest_step(t0, t1, p)
     rows = Rows()
     waiting = [] if times is None else times.tolist()[::-1]
     if times is None:
@@ -69,10 +71,9 @@ def integrate(
             if t == t1:
                 break
             begin = float(np.nextafter(t, t1)) if t == end else t  # the equations may jump at a stop: its far side
-            unmoved = np.zeros(u.size, bool)
             try:
-                here = owner.after_event(t, u_end, p, unmoved)[0]
-                u = u_end = owner.after_event(begin, here, p, unmoved)[0]
+                here = owner.projected(t, u_end, p)
+                u = u_end = owner.projected(begin, here, p)
             except InconsistentError:
                 status = Status.INCONSISTENT
                 break
