@@ -315,8 +315,8 @@ class AlgebraicIntegrator:
             return None
         names = ", ".join(f"`{self.names[i]}`" for i in np.flatnonzero(fast)[:5])
         return InconsistentError(
-            f"at t = {t:g} {names} changes without bound: two solutions of the algebraic equations meet there (a fold), "
-            "and beyond there may be none; end the integration before with an event, or correct the equations"
+            f"at t = {t:g} {names} changes without bound: two solutions of the algebraic equations meet there "
+            "(a fold), and beyond there may be none; end the integration before with an event, or correct the equations"
         )
 
     def _hidden(self, t: float, p: Floats) -> Evaluate:

@@ -12,13 +12,13 @@ Contacts (1996), ch. 3: positions are continuous, speeds jump.)
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .consistent import CLOSE, ROUNDING, Evaluate, nearest, newton
+from .consistent import CLOSE, Evaluate, nearest, newton
 
 Floats = NDArray[np.float64]
 FITS = 1e-9
@@ -104,8 +104,8 @@ def _part(evaluate: Evaluate, rows: Sequence[int]) -> Evaluate:
     return part
 
 
-def _union(sets: object) -> set[int]:
-    return set().union(*sets)  # type: ignore[misc]
+def _union(sets: Iterable[frozenset[int]]) -> set[int]:
+    return set().union(*sets)
 
 
 def _around(off: Sequence[int], rows: Sequence[int], pattern: Sequence[frozenset[int]]) -> set[int]:

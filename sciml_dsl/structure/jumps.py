@@ -91,11 +91,11 @@ def _jumps_at(system: System, reduced: Reduced, constraint: int, node: int, movi
         if not (math.isfinite(float(gradient @ gradient)) and gradient.any() and math.isfinite(found[0])):
             continue
         normal = gradient / float(np.sqrt(gradient @ gradient))
-        wide, narrow = (
-            np.subtract(*(values(graph, [constraint], *at(step + s * d * normal), p.tolist())[0] for s in (1, -1)))
-            for d in (_FAR, _NEAR)
-        )
-        here = abs(values(graph, [constraint], *at(step + _NEAR * normal), p.tolist())[0])
+        sides = [
+            values(graph, [constraint], *at(step + distance * normal), p.tolist())[0]
+            for distance in (_FAR, -_FAR, _NEAR, -_NEAR)
+        ]
+        wide, narrow, here = sides[0] - sides[1], sides[2] - sides[3], abs(sides[2])
         if not (math.isfinite(wide) and math.isfinite(narrow) and math.isfinite(here)):
             continue
         if abs(narrow) > 1e-9 * (1.0 + here) and abs(narrow) > 0.5 * abs(wide):
