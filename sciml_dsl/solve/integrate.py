@@ -281,7 +281,7 @@ class Integrator:
             parts = (rows_t, rows_u, np.empty((rows, 0)), *self._nothing)
         else:
             parts = _parts(rest, counts, arguments, rows_t, rows_u)
-        trajectory = Trajectory(status, t_end, counts, *parts, u_end)
+        trajectory = Trajectory._make((status, t_end, counts, *parts, u_end, ""))
         if not self.hot:
             self._implicit_steps += int(counts[N_LU])
             if self._implicit_steps >= HOT_STEPS:
