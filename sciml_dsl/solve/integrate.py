@@ -213,7 +213,7 @@ class Integrator:
         self._repeated: dict[Any, list[Any]] = {}
         self._implicit_steps = 0  # made so far
         self.hot = False  # once HOT_STEPS were made: the model's own steps are compiled
-        self._nothing = nothing(functions.n)[6:-1]  # starts .. event_k, of a run that keeps no steps
+        self._nothing = nothing(functions.n)[6:-2]  # starts .. event_k, of a run that keeps no steps
 
     @staticmethod
     def aim(rtol: Any, atol: Any) -> Any:
