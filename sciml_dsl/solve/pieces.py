@@ -170,6 +170,8 @@ class Run:
         """
         if self.stuck_at == t or not np.isfinite(u).all() or self.left <= 0:
             return None
+        if self.columns.size:  # steps that fail leave none of these
+            return None
         self.stuck_at = t
         new = self._consistent(t, u, [], None)
         allowed = np.min(self.options["atol"]) + np.min(self.options["rtol"]) * np.maximum(np.abs(u), np.abs(new))
@@ -373,7 +375,8 @@ class Run:
         def join(name: str) -> Any:
             return np.concatenate([getattr(piece, name) for piece in pieces])
 
-        u, s = join("u"), join("s")
+        width = self.owner.family.n * columns.size
+        u, s = join("u"), np.concatenate([p.s if p.t.size else np.empty((0, width)) for p in pieces])
         if not self.save_steps and len(u):
             u, s = self.owner.refine_columns(join("t"), u, s, self.p, columns)
         if columns.size:
