@@ -110,6 +110,8 @@ WRONG = {
     "x' = |x)": ("`)` does not close the `|` opened before it", "closed by its own kind"),
     "x' = x | 1": ("the character `|` has no meaning here", "abs(x) or |x|"),
     "x' = x ²": ("the character `²` has no meaning here", ""),
+    "x' = -2k₁x² + 1; param k₁ = 1": ("`k₁x` is not defined", "write k₁*x for a product"),
+    "x' = xk; param k = 1": ("`xk` is not defined", "write x*k for a product"),
     "x' = sin⁻¹(x)": ("`sin⁻¹` is not a function", "write asin(x)"),
     "d/dt x = -x": ("an operator is missing between these", "write d/dt(x) = ..., or dx/dt = ..."),
     "x' = -x; x(t=0) = 1": ("`=` inside parentheses", "write x(0) = ..."),

@@ -40,6 +40,7 @@ from ..language.names import (
     is_implicit_network,
     split_primes,
 )
+from ..language.superscripts import split_superscript
 from ..language.syntax import Document
 from .arrays import Bounds, Ranges
 from .problems import NOWHERE, Problems
@@ -282,8 +283,19 @@ class Scope:
         declare = f"write `param {name} = 1`"
         if self.macro:
             declare = f"list it behind `end`, or {declare}"
+        product = self._product(name)
+        close = f"write {product} for a product;" if product is not None else close
         hint = f"{close[:-1]}; otherwise {declare}" if close else declare
         return Complaint(f"`{name}` is not defined", span, hint, NameModelError, about=name)
+
+    def _product(self, name: str) -> str | None:
+        """`k*A^2` where a name is two known names written together, `kA²`."""
+        base, power = split_superscript(name)
+        for cut in range(1, len(base)):
+            left, right = base[:cut], base[cut:]
+            if all(self.kinds.get(part) in VALUES and part not in self.arrays for part in (left, right)):
+                return f"{left}*{right}" + ("" if power is None else f"^{power}" if power >= 0 else f"^({power})")
+        return None
 
     # ------------------------------------------------------------ calls
 
