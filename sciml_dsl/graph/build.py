@@ -15,6 +15,7 @@ from ..model.spec import Event, ModelSpec
 from .graph import Graph
 from .ops import FUNCTIONS
 from .removable import Removable
+from .shared_sums import share
 from .system import EventNodes, System
 
 BINARY = {
@@ -108,7 +109,7 @@ class Builder:
             parameters=tuple(p.name for p in spec.parameters),
             observable_names=tuple(d.name for d in spec.definitions),
             networks=spec.networks,
-            rhs=tuple(self.lower(expr) for expr in spec.derivatives),
+            rhs=share(g, [self.lower(expr) for expr in spec.derivatives]),
             observables=tuple(self.names[d.name] for d in spec.definitions),
             initial=tuple(None if expr is None else self.lower(expr) for expr in spec.initial),
             inputs=tuple(i.name for i in spec.inputs),
