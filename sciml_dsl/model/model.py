@@ -14,6 +14,7 @@ from functools import cache, cached_property
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any
 
+from ..collector import uncollected
 from ..errors import InputError, UnknownNameError, suggest
 from .array_values import by_element, number
 from .named import by_name
@@ -549,3 +550,11 @@ def _new_default(p: Parameter, given: Mapping[str, float]) -> Parameter:
     if not p.lower <= value <= p.upper or (p.log and value <= 0.0):
         raise InputError(f"{value!r} is outside the bounds [{p.lower!r}, {p.upper!r}] of `{p.name}`")
     return replace(p, default=value)
+
+
+@cache
+@uncollected  # importing makes many objects that stay
+def _solver() -> Callable[..., Solution]:
+    from ..solve.api import solve
+
+    return solve

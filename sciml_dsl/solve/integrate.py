@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..collector import uncollected
 from ..errors import InputError, SolveInterrupted, UnknownNameError, suggest
 from ..model.interpolate import breaks, later, untail
 from .choice import Choice, choose, control_row
@@ -176,6 +178,14 @@ def _interrupted(trajectory: Trajectory, options: Indices, watcher: Watcher | St
         raise SolveInterrupted(f"interrupted at t = {trajectory.t_end:g}", trajectory) from error
 
 
+@cache
+@uncollected  # reading compiled code makes many objects that stay
+def _kernel() -> Any:
+    from .kernel import integrate
+
+    return integrate
+
+
 class Integrator:
     """Integration of one model.
 
@@ -196,10 +206,8 @@ class Integrator:
     """
 
     def __init__(self, functions: NativeFunctions) -> None:
-        from .kernel import integrate
-
         self.functions = functions
-        self.kernel = integrate
+        self.kernel = _kernel()
         none = (0,) * len(functions.events)
         self._tail = (*(functions.affect or none), *(functions.affect_jac or none))
         self._info = np.array(

@@ -27,7 +27,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import float64, int64, njit
+from numba import float64, int64
 
 from .call import call
 from .compiled import inner, source_digest
@@ -90,6 +90,7 @@ from .storage import (
     pack,
     put_row,
 )
+from .stored import stored
 
 _TERMINATED = int(Status.TERMINATED)
 _NONFINITE = int(Status.NONFINITE)
@@ -214,16 +215,13 @@ def _build(version: int) -> Any:
     vector = float64[::1]
     indices = int64[::1]
 
-    @njit(  # type: ignore[untyped-decorator]
-        [
-            (
-                indices, indices, indices, *(vector,) * 8, indices, indices, vector, indices,
-                indices, vector, vector, float64[:, ::1], vector,
-            )
-        ],
+    @stored(
+        (
+            indices, indices, indices, *(vector,) * 8, indices, indices, vector, indices,
+            indices, vector, vector, float64[:, ::1], vector,
+        ),
         error_model="numpy",
         nogil=True,
-        cache=True,
     )
     def integrate(
         fn: Any,

@@ -6,14 +6,13 @@ from typing import Any
 
 import numpy as np
 from numba import boolean as numba_bool
-from numba import float64, int64, njit
+from numba import float64, int64
 
 from .call import call
+from .stored import stored
 
 
-@njit(  # type: ignore[untyped-decorator]
-    [float64[:, ::1](int64, int64, float64[::1], float64[:, ::1], float64[::1])], error_model="numpy", cache=True
-)
+@stored(float64[:, ::1](int64, int64, float64[::1], float64[:, ::1], float64[::1]), error_model="numpy")
 def observe(address: int, count: int, t: Any, u: Any, p: Any) -> Any:
     """Observables (T, count) at times `t` (T,) and states `u` (T, n)."""
     out = np.empty((t.size, count))
@@ -25,7 +24,7 @@ def observe(address: int, count: int, t: Any, u: Any, p: Any) -> Any:
     return out
 
 
-@njit([numba_bool(float64[::1], float64, float64)], error_model="numpy", cache=True)  # type: ignore[untyped-decorator]
+@stored(numba_bool(float64[::1], float64, float64), error_model="numpy")
 def in_order(times: Any, t0: float, t1: float) -> bool:
     """Whether `times` run from t0 to t1 without turning back; False for NaN."""
     sign = 1.0 if t1 >= t0 else -1.0

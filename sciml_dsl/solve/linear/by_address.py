@@ -11,11 +11,12 @@ from functools import cache
 from typing import Any
 
 from llvmlite import ir
-from numba import carray, cfunc, types
+from numba import carray, types
 from numba.extending import intrinsic
 
 from ..compiled import inner, source_digest
 from ..methods.abi import LINEAR_ALGEBRA
+from ..stored import stored_callback
 from . import interface
 
 EVALUATE, FACTOR, SOLVE, FACTOR_COMPLEX, SOLVE_COMPLEX, MULTIPLY = range(6)
@@ -28,7 +29,7 @@ _SIGNATURE = types.int64(
 
 
 def _build(version: int) -> Any:
-    @cfunc(_SIGNATURE, error_model="numpy", cache=True)  # type: ignore[untyped-decorator]
+    @stored_callback(_SIGNATURE, error_model="numpy")
     def linear_algebra(
         task: int, fn_: Any, x_: Any, p_: Any, ints_: Any, work_: Any, iwork_: Any,
         alpha: float, imaginary: float, beta: float, at: int, which: int,

@@ -15,11 +15,12 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numba import carray, cfunc
+from numba import carray
 
 from ..call import call_at
 from ..compiled import METHOD_SIGNATURE, inner, source_digest
 from ..linear.by_address import solve
+from ..stored import stored_callback
 from ..vectors import add_rows, copy, set_rows, view
 from . import abi
 from .abi import AT_IOWN, AT_MASS, AT_NEW, AT_OWN, AT_POLY, COUNT_F, HAS_MASS, F, H, N, T
@@ -144,7 +145,7 @@ def dense(ints: Any, u: Any, work: Any, iwork: Any) -> None:
 
 
 def _build(version: int) -> Any:
-    @cfunc(METHOD_SIGNATURE, error_model="numpy", cache=True)  # type: ignore[untyped-decorator]
+    @stored_callback(METHOD_SIGNATURE, error_model="numpy")
     def method(task: int, fn_: Any, reals_: Any, ints_: Any, u_: Any, p_: Any, work_: Any, iwork_: Any) -> None:
         fn, reals, ints = carray(fn_, _ANY), carray(reals_, _ANY), carray(ints_, _ANY)
         u, p, work, iwork = carray(u_, _ANY), carray(p_, _ANY), carray(work_, _ANY), carray(iwork_, _ANY)

@@ -11,10 +11,11 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numba import carray, cfunc
+from numba import carray
 
 from ..call import call_along_at, call_at
 from ..compiled import METHOD_SIGNATURE, inner, source_digest
+from ..stored import stored_callback
 from . import abi
 from .tableau import DEGREE, DENSE_MADE, EXTRA, LAST, NO_ERROR, PAIR, READY, SECOND_ERROR, STAGES
 
@@ -68,7 +69,7 @@ def pair_stiffness(
 
 
 def _build(version: int) -> Any:
-    @cfunc(METHOD_SIGNATURE, error_model="numpy", fastmath={"contract"}, cache=True)  # type: ignore[untyped-decorator]
+    @stored_callback(METHOD_SIGNATURE, error_model="numpy", fastmath={"contract"})
     def method(task: int, fn_: Any, reals_: Any, ints_: Any, u_: Any, p_: Any, work_: Any, iwork_: Any) -> None:
         n, own = ints_[abi.N], ints_[abi.AT_OWN]
         iown = ints_[abi.AT_IOWN] + version - version

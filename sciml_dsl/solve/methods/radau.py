@@ -16,11 +16,12 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numba import carray, cfunc
+from numba import carray
 
 from ..call import call_at
 from ..compiled import METHOD_SIGNATURE, inner, source_digest
 from ..linear.by_address import evaluate_jacobian, factor, factor_complex, solve, solve_complex
+from ..stored import stored_callback
 from ..vectors import copy, fill, residual, set_rows, size_of, size_of_complex, view
 from . import abi
 from .abi import AT_IOWN, AT_MASS, AT_NEW, AT_OWN, AT_POLY, AT_RTOL, COUNT_F, FIRST, HAS_MASS, REJECTED, F, H, N, T
@@ -351,7 +352,7 @@ def dense(ints: Any, u: Any, work: Any, iwork: Any) -> None:
 
 
 def _build(version: int) -> Any:
-    @cfunc(METHOD_SIGNATURE, error_model="numpy", cache=True)  # type: ignore[untyped-decorator]
+    @stored_callback(METHOD_SIGNATURE, error_model="numpy")
     def method(task: int, fn_: Any, reals_: Any, ints_: Any, u_: Any, p_: Any, work_: Any, iwork_: Any) -> None:
         fn, reals, ints = carray(fn_, _ANY), carray(reals_, _ANY), carray(ints_, _ANY)
         u, p, work, iwork = carray(u_, _ANY), carray(p_, _ANY), carray(work_, _ANY), carray(iwork_, _ANY)

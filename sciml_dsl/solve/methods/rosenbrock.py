@@ -11,11 +11,12 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numba import carray, cfunc
+from numba import carray
 
 from ..call import call_along_at, call_at
 from ..compiled import METHOD_SIGNATURE, inner, source_digest
 from ..linear.by_address import evaluate_jacobian, factor, solve
+from ..stored import stored_callback
 from ..vectors import add_rows, copy, fill, residual, set_rows, view
 from . import abi
 from .rosenbrock_tableau import DEGREE, FSAL, HAVE_JACOBIAN, READY, STAGES
@@ -151,7 +152,7 @@ def _interpolant(u: Any, ints: Any, work: Any, iwork: Any) -> None:
 
 
 def _build(version: int) -> Any:
-    @cfunc(METHOD_SIGNATURE, error_model="numpy", cache=True)  # type: ignore[untyped-decorator]
+    @stored_callback(METHOD_SIGNATURE, error_model="numpy")
     def method(task: int, fn_: Any, reals_: Any, ints_: Any, u_: Any, p_: Any, work_: Any, iwork_: Any) -> None:
         fn, ints, iwork = carray(fn_, _ANY), carray(ints_, _ANY), carray(iwork_, _ANY)
         u, p, work = carray(u_, _ANY), carray(p_, _ANY), carray(work_, _ANY)

@@ -97,14 +97,15 @@ def momenta(functions: NativeFunctions, name: str) -> NDArray[np.int64]:
 
 
 def _build(version: int) -> Any:
-    from numba import carray, cfunc
+    from numba import carray
 
     from ..call import call_at
     from ..compiled import METHOD_SIGNATURE
+    from ..stored import stored_callback
 
     anything = (1 << 40,)
 
-    @cfunc(METHOD_SIGNATURE, error_model="numpy", fastmath={"contract"}, cache=True)  # type: ignore[untyped-decorator]
+    @stored_callback(METHOD_SIGNATURE, error_model="numpy", fastmath={"contract"})
     def method(task: int, fn_: Any, reals_: Any, ints_: Any, u_: Any, p_: Any, work_: Any, iwork_: Any) -> None:
         n, own = ints_[abi.N], ints_[abi.AT_OWN]
         iown = ints_[abi.AT_IOWN] + version - version
