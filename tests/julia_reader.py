@@ -210,7 +210,7 @@ def call(source: str, name: str, shape, **arguments) -> np.ndarray:
     start = source.index(f"function {name}(")
     lines = source[start:].split("\n")[1:]
     env = {**arguments, "out": np.full(shape, 99.0), "": source}
-    for data, numbers in re.findall(r"^const (\w+) = Float64\[([^\]]*)\]", source, re.MULTILINE):
+    for data, numbers in re.findall(r"^const (\w+) = (?:Float64|Int)\[([^\]]*)\]", source, re.MULTILINE):
         if "..." not in numbers:
             env[data] = [float(x) for x in numbers.replace("Inf", "inf").split(",") if x.strip()]
     env["lines"] = lines
@@ -237,6 +237,15 @@ def _own(env, name, arguments):
     except _Return as result:
         return result.args[0]
     raise AssertionError(f"{name} returned nothing")
+
+
+def _part(env, line):
+    """A statement that calls a function of the file, which returns nothing and changes an array it is given."""
+    name, arguments = line[:-1].split("(", 1)
+    found = re.search(rf"^function {re.escape(name)}\((.*)\)\n", env[""], re.MULTILINE)
+    values = [env[argument] for argument in arguments.split(", ")]
+    inner = {**dict(zip(found[1].split(", "), values, strict=True)), "": env[""]}
+    _block(env[""][found.end() :].split("\n"), 0, inner, True)
 
 
 def _block(lines, at, env, run):
@@ -275,8 +284,10 @@ def _block(lines, at, env, run):
             raise _Return(_Expression(line[len("return ") :]).whole()(env))
         elif run and line.startswith("fill!(out, "):
             env["out"][...] = _Expression(line[len("fill!(out, ") : -1]).whole()(env)
-        elif run and line.startswith("temp = zeros("):
-            env["temp"] = np.zeros(int(re.search(r", (\d+)\)$", line)[1]))
+        elif run and (made := re.fullmatch(r"(\w+) = zeros\(float\(.*\), (\d+)\)", line)):
+            env[made[1]] = np.zeros(int(made[2]))
+        elif run and re.fullmatch(r"\w+\(.*\)", line):
+            _part(env, line)
         elif run and line != "return nothing":
             target, sign, code = re.fullmatch(r"(.+?) (=|\+=) (.+)", line).groups()
             if ", " in target and "[" not in target:  # a, b = x, y
@@ -289,6 +300,8 @@ def _block(lines, at, env, run):
             place = re.fullmatch(r"(\w+)\[(.+)\]", target)
             if place:
                 seat = tuple(_position(_Expression(i).whole()(env)) for i in _parts(place[2]))
+                if len(seat) < env[place[1]].ndim:  # one number for all indices: the first runs fastest
+                    seat = np.unravel_index(seat[0], env[place[1]].shape, order="F")
                 env[place[1]][seat] = value + (env[place[1]][seat] if sign == "+=" else 0.0)
             else:
                 env[target] = value if sign == "=" else env[target] + value

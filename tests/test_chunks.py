@@ -1,4 +1,4 @@
-"""Long C functions in parts: the same numbers, the same promises, and no part too long."""
+"""Long functions in parts (C, Julia, numba): the same numbers, the same promises, and no part too long."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 import sciml_dsl as sd
 from c_library import CC, compile_c
 from sciml_dsl.codegen import chunks
+from sciml_dsl.codegen import numba as numba_target
 from sciml_dsl.codegen.chunks import Unit, split
+from sciml_dsl.codegen.load import load
+from tests import julia_reader
 
 
 @settings(max_examples=80, deadline=None)
@@ -88,3 +91,56 @@ def test_no_function_is_longer_than_a_part():
     assert len(bodies) > 50
     # a part reads each leaf and each value it is handed in a line of its own
     assert longest < 6 * chunks.LINES
+
+
+@pytest.mark.parametrize("n", [4, 90])
+def test_julia_in_parts_gives_the_same_numbers(n):
+    model = sd.model(branching(n))
+    size = n + 2
+    source = model.code("julia")
+    assert ("function jacobian_part1(" in source) == (n == 90)
+    draw = np.random.default_rng(n)
+    u, p, v = draw.uniform(0.1, 2.5, size), np.array([0.7, 2.0]), draw.normal(size=size)
+    given = {"u": u.tolist(), "p": p.tolist(), "t": 0.4}
+    jac = model.jac("native")(0.4, u, p)
+    found = julia_reader.call(source, "f!", (size,), **given)
+    np.testing.assert_allclose(found, model.rhs("native")(0.4, u, p), rtol=1e-13, atol=1e-15)
+    found = julia_reader.call(source, "jac!", (size, size), **given)
+    np.testing.assert_allclose(found, jac, rtol=1e-12, atol=1e-15)
+    found = julia_reader.call(source, "vjp!", (size,), v=v.tolist(), **given)
+    np.testing.assert_allclose(found, v @ jac, rtol=1e-11, atol=1e-13)
+
+
+def test_numba_in_parts_gives_the_same_numbers(monkeypatch):
+    n = 12
+    model = sd.model(branching(n))
+    size = n + 2
+    whole = model.code("numba")
+    monkeypatch.setattr(numba_target, "LONGEST", 10)
+    monkeypatch.setattr(chunks.split, "__defaults__", (8,))
+    source = model.code("numba")
+    assert "def f_part4(" in source
+    assert "_part" not in whole
+    f, jac = model.rhs("numba"), model.jac("numba")
+    draw = np.random.default_rng(n)
+    for _ in range(2):
+        u, p = draw.uniform(0.1, 2.5, size), np.array([0.7, 2.0])
+        np.testing.assert_allclose(f(0.4, u, p), model.rhs("native")(0.4, u, p), rtol=1e-13, atol=1e-15)
+        np.testing.assert_allclose(jac(0.4, u, p), model.jac("native")(0.4, u, p), rtol=1e-12, atol=1e-15)
+
+
+def test_numba_in_parts_keeps_names_and_lets_the_output_lie_where_the_input_lies(monkeypatch):
+    """Names of the file's own, used by a model, stay apart; a large model is taken apart without being told."""
+    monkeypatch.setattr(chunks.split, "__defaults__", (2,))
+    monkeypatch.setattr(numba_target, "LONGEST", 1)
+    model = sd.model("""
+        f_part1' = -k*scratch1*f_part1; scratch1' = sin(f_part1) + k1*f_part1^2*k; b' = f_places*b*scratch1
+        param k = 2, k1 = 3, f_places = 1
+    """)
+    namespace = load(model.code("numba"), "names")
+    u, p = np.array([0.5, 1.5, 0.7]), np.array([2.0, 3.0, 1.0])
+    expected = [-2 * 1.5 * 0.5, np.sin(0.5) + 3 * 0.25 * 2, 0.7 * 1.5]
+    out = u.copy()
+    namespace.f_into(0.0, out, p, out)
+    np.testing.assert_allclose(out, expected, rtol=1e-15)
+    np.testing.assert_allclose(namespace.jacobian(0.0, u, p), model.jac("native")(0.0, u, p), rtol=1e-14)

@@ -299,22 +299,13 @@ def _function(program: Program, routine: Routine, printer: CPrinter, dialect: Di
     if len(routine.entries) < math.prod(routine.shape):
         number = printer.number(routine.fill).code
         fill = [f"    for (long i_ = 0; i_ < {math.prod(routine.shape)}; i_++)", f"        out[i_] = {number};"]
-    places = [_place(place, routine.shape) for place in routine.entries]
-    long = len(inside.lines) + len(places) > chunks.LONGEST
-    if dialect.parts and long and not (inside.networks or inside.inputs):
+    places = layout.positions(routine)
+    if dialect.parts and chunks.pays(inside, len(places)):
         parts, body = _in_parts(routine.name, arguments, inside, leaves, places, fill)
         return [*parts, *opening, *body, "}"]
     lines = layout.indented([*leaves.values(), *inside.lines]) + fill
     lines += [f"    out[{at}] = {value.code};" for at, value in zip(places, inside.values, strict=True)]
     return [*opening, *lines, "}"]
-
-
-def _place(place: tuple[int, ...], shape: tuple[int, ...]) -> int:
-    """Where an element of an array of `shape` stands, row by row."""
-    at = 0
-    for index, size in zip(place, shape, strict=True):
-        at = at * size + index
-    return at
 
 
 def _in_parts(

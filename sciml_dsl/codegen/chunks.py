@@ -12,6 +12,10 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .blocks import Body
 
 LONGEST = 400
 """Lines a function may have before it is taken apart."""
@@ -41,6 +45,11 @@ class Chunk:
     lines: list[str] = field(default_factory=list)
     exports: list[tuple[str, int, bool]] = field(default_factory=list)
     results: list[tuple[int, str]] = field(default_factory=list)
+
+
+def pays(body: Body, results: int, longest: int = LONGEST) -> bool:
+    """Is this function, with so many results, long enough to be taken apart?  (Networks and inputs keep it whole.)"""
+    return len(body.lines) + results > longest and not (body.networks or body.inputs)
 
 
 def split(

@@ -15,9 +15,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from ..graph.integers import Affine
+from . import chunks, layout
 from . import julia_runtime as runtime
-from . import layout
-from .blocks import write
+from .blocks import Body, write
 from .identifiers import Identifiers, identifier
 from .loop_blocks import LoopSyntax, write_loops
 from .loop_program import LoopRoutine
@@ -294,21 +294,58 @@ def _tables_line(program: Program | LoopProgram) -> str:
 
 
 def _function(program: Program, routine: Routine, printer: JuliaPrinter) -> list[str]:
-    inside = write(program.system.graph, list(routine.entries.values()), printer, program.fresh_names())
-    arguments = "out, p" if routine.timeless else "out, v, u, p, t" if routine.along else "out, u, p, t"
+    names = program.fresh_names()
+    inside = write(program.system.graph, list(routine.entries.values()), printer, names)
+    given = ["p"] if routine.timeless else ["v", "u", "p", "t"] if routine.along else ["u", "p", "t"]
     doc = routine.doc.replace("[i, j, k]", "out[i, j, k]")
-    lines = [f'"""{doc}"""', f"function {NAMES.get(routine.name, routine.name)}!({arguments})"]
-    lines += [f"    {program.names.leaves[kind, i]} = {printer.leaf(kind, i)}" for kind, i in inside.leaves]
+    lines = [f'"""{doc}"""', f"function {NAMES.get(routine.name, routine.name)}!({', '.join(['out', *given])})"]
+    leaves = {names.leaves[leaf]: f"{names.leaves[leaf]} = {printer.leaf(*leaf)}" for leaf in inside.leaves}
+    fill = []
+    if len(routine.entries) < math.prod(routine.shape):
+        fill.append(f"    fill!(out, {printer.number(routine.fill).code})")
+    if chunks.pays(inside, len(routine.entries)):
+        parts, calls = _in_parts(routine, given, inside, leaves, fill, names.free)
+        return [*parts, *lines, *calls, "    return nothing", "end"]
+    lines += layout.indented(leaves.values())
     if inside.networks:
         lines.append(_weights_line(program))
     if inside.inputs:
         lines.append(_tables_line(program))
-    lines += layout.indented(inside.lines)
-    if len(routine.entries) < math.prod(routine.shape):
-        lines.append(f"    fill!(out, {printer.number(routine.fill).code})")
+    lines += layout.indented(inside.lines) + fill
     for place, value in zip(routine.entries, inside.values, strict=True):
         lines.append(f"    out[{', '.join(str(i + 1) for i in place)}] = {value.code}")
     return [*lines, "    return nothing", "end"]
+
+
+def _in_parts(
+    routine: Routine, given: list[str], body: Body, leaves: dict[str, str], fill: list[str], free: Identifiers
+) -> tuple[list[str], list[str]]:
+    """(functions for the parts, the statements that call them and write the output last)."""
+    parts, size = chunks.split(body.units, [value.code for value in body.values], list(leaves))
+    scratch, places, k = free.fresh("scratch"), free.fresh(f"{routine.name}_places"), free.fresh("k")
+    arguments = ", ".join([scratch, *given])
+    kinds = ", ".join("typeof(t)" if name == "t" else f"eltype({name})" for name in given)
+    lines: list[str] = []
+    calls = [f"    {scratch} = zeros(float(promote_type({kinds})), {size})"]
+    for part in parts:
+        name = free.fresh(f"{routine.name}_part")
+        inside = [leaves[leaf] for leaf in part.leaves]
+        inside += [f"{x} = {scratch}[{seat + 1}]{' != 0.0' if truth else ''}" for x, seat, truth in part.imports]
+        inside += part.lines
+        inside += [
+            f"{scratch}[{seat + 1}] = {f'{x} ? 1.0 : 0.0' if truth else x}" for x, seat, truth in part.exports
+        ]  # fmt: skip
+        inside += [f"{scratch}[{seat + 1}] = {code}" for seat, code in part.results]
+        lines += [f"function {name}({arguments})", *layout.indented(inside), "    return nothing", "end", ""]
+        calls.append(f"    {name}({arguments})")
+    count = len(routine.entries)
+    seat = k
+    if (flat := layout.positions(routine, by_columns=True)) != list(range(count)):
+        lines += [*layout.wrapped(f"const {places} = Int", [str(at + 1) for at in flat], "", "[]"), ""]
+        seat = f"{places}[{k}]"
+    return lines, [
+        *calls, *fill, f"    for {k} in 1:{count}", f"        out[{seat}] = {scratch}[{k}]", "    end",
+    ]  # fmt: skip
 
 
 def _allocating(program: Program | LoopProgram) -> list[str]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from .loop_source import LoopProgram, label, python_names, runs
 from .printer import Printer
-from .program import Program
+from .program import Program, Routine
 
 WIDTH = 110
 
@@ -157,6 +157,18 @@ def with_mass(program: Program | LoopProgram, code: str, identity: str, mass: st
         return code
     assert identity in code
     return code.replace(identity, mass).replace("W = I - gamma df/du", "W = MASS - gamma df/du")
+
+
+def positions(routine: Routine, by_columns: bool = False) -> list[int]:
+    """Where the entries of a routine stand in its array, from 0: row by row, or the first index fastest."""
+    found = []
+    for place in routine.entries:
+        at = 0
+        pairs = list(zip(place, routine.shape, strict=True))
+        for index, size in reversed(pairs) if by_columns else pairs:
+            at = at * size + index
+        found.append(at)
+    return found
 
 
 def indented(lines: Iterable[str], levels: int = 1) -> list[str]:

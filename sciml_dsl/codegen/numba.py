@@ -1,8 +1,9 @@
 """Target "numba": a file whose functions are compiled by `numba.njit`.
 
 Every function comes twice: `f_into(t, u, p, out)` writes into an array and
-allocates nothing (networks take scratch memory), `f(t, u, p)` returns a new
-one.  Division by zero gives infinity or NaN, as in C.
+allocates nothing (networks and functions in parts take scratch memory), `f(t, u, p)`
+returns a new one.  Division by zero gives infinity or NaN, as in C.  Long functions are
+written in parts (`chunks`).
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from . import activations, layout
-from .blocks import write
+from . import activations, chunks, layout
+from .blocks import Body, write
+from .identifiers import Identifiers
 from .loop_blocks import LoopSyntax, write_loops
 from .loop_program import LoopRoutine
 from .loop_source import LoopProgram, describe_loops
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
     from ..model.model import Model
 
 NJIT = '@njit(error_model="numpy")'
+
+LONGEST = 4000
+"""Lines a function may have before it is taken apart: numba's own cost is near to linear, and each part adds to it.
+(500 states took 14 s whole and 17 s in parts, 1,000 states 44 s and 30 s.)"""
 
 _DIGAMMA = f'''
 {NJIT}
@@ -150,18 +156,51 @@ def source(model: Model) -> str:
 
 def _function(program: Program, routine: Routine, printer: Printer) -> list[str]:
     nodes = list(routine.entries.values())
-    body = write(program.system.graph, nodes, printer, program.fresh_names())
+    names = program.fresh_names()
+    body = write(program.system.graph, nodes, printer, names)
     arguments = "p" if routine.timeless else "t, u, p, v" if routine.along else "t, u, p"
+    leaves = {names.leaves[leaf]: f"{names.leaves[leaf]} = {printer.leaf(*leaf)}" for leaf in body.leaves}
     lines = ["", "", NJIT, f"def {routine.name}_into({arguments}, out):", f'    """{routine.doc}"""']
+    fill = []
+    if len(routine.entries) < math.prod(routine.shape):
+        fill.append(f"    out[:] = {printer.number(routine.fill).code}")
+    if chunks.pays(body, len(routine.entries), LONGEST):
+        parts, calls = _in_parts(routine, arguments, body, leaves, fill, names.free)
+        return [*parts, *lines, *calls, *_allocating(routine, arguments)]
     if (body.networks or body.inputs) and not routine.timeless:
         lines.append("    t = float(t)")
-    lines += layout.indented(f"{program.names.leaves[kind, i]} = {printer.leaf(kind, i)}" for kind, i in body.leaves)
-    lines += layout.indented(body.lines)
-    if len(routine.entries) < math.prod(routine.shape):
-        lines.append(f"    out[:] = {printer.number(routine.fill).code}")
+    lines += layout.indented([*leaves.values(), *body.lines]) + fill
     for place, value in zip(routine.entries, body.values, strict=True):
         lines.append(f"    out[{', '.join(str(i) for i in place)}] = {value.code}")
     return [*lines, *_allocating(routine, arguments)]
+
+
+def _in_parts(
+    routine: Routine, arguments: str, body: Body, leaves: dict[str, str], fill: list[str], free: Identifiers
+) -> tuple[list[str], list[str]]:
+    """(functions for the parts, the statements that call them and write the output last)."""
+    parts, size = chunks.split(body.units, [value.code for value in body.values], list(leaves))
+    scratch, places, k = free.fresh("scratch"), free.fresh(f"{routine.name}_places"), free.fresh("k")
+    lines: list[str] = []
+    calls = [f"    {scratch} = np.empty({size})"]
+    for part in parts:
+        name = free.fresh(f"{routine.name}_part")
+        lines += ["", "", NJIT, f"def {name}({arguments}, {scratch}):"]
+        inside = [leaves[leaf] for leaf in part.leaves]
+        inside += [f"{x} = {scratch}[{seat}]{' != 0.0' if truth else ''}" for x, seat, truth in part.imports]
+        inside += part.lines
+        inside += [f"{scratch}[{seat}] = {f'1.0 if {x} else 0.0' if truth else x}" for x, seat, truth in part.exports]
+        inside += [f"{scratch}[{seat}] = {code}" for seat, code in part.results]
+        lines += layout.indented(inside)
+        calls.append(f"    {name}({arguments}, {scratch})")
+    count = len(routine.entries)
+    flat = layout.positions(routine)
+    if len(routine.shape) == 1 and flat == list(range(count)):
+        return lines, [*calls, *fill, f"    out[:] = {scratch}[:{count}]"]
+    lines += ["", "", *layout.wrapped(f"{places} = np.array(", list(map(str, flat)), ")")]
+    return lines, [
+        *calls, *fill, f"    for {k} in range({count}):", f"        out.flat[{places}[{k}]] = {scratch}[{k}]",
+    ]  # fmt: skip
 
 
 def _allocating(routine: Routine | LoopRoutine, arguments: str, kind: str = "") -> list[str]:
