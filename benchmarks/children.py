@@ -36,6 +36,7 @@ def start(source: str, environment: Mapping[str, str] | None = None) -> Child:
     """
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH", ""))))
     env = {**os.environ, "PYTHONPATH": path, **(environment or {})}
+    env.pop("PYTHONDONTWRITEBYTECODE", None)  # a package that was used once is not compiled again
     began = time.time()
     done = subprocess.run(
         [sys.executable, "-c", source], env=env, capture_output=True, text=True, timeout=LIMIT, check=False

@@ -12,7 +12,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from itertools import pairwise
 from typing import TypeVar
 
@@ -604,9 +604,11 @@ class _Resolver:
 
     def fixed(self, expr: Expr, what: str, ranges: tuple[Bound, ...] = ()) -> Expr:
         """Check an expression that may depend on parameters and constants only."""
+        if isinstance(expr, Num):
+            return expr
         unmarked(expr, what)
         checked = self.scope.check(expr, networks=False, time=False, ranges=ranges)
-        bodies = {name: (self.scope.functions[name], f.body) for name, f in self.functions.items()}
+        bodies = self.bodies
         pending = sorted(free_names(checked, bodies))
         seen: set[str] = set()
         while pending:
@@ -626,6 +628,11 @@ class _Resolver:
         if any(name in self.scope.networks for name in self._all_calls(checked, bodies)):
             raise Complaint(f"{what} depends on a network", expr.span or NOWHERE, "use parameters", ModelError)
         return checked
+
+    @cached_property
+    def bodies(self) -> dict[str, tuple[tuple[str, ...], Expr]]:
+        """The arguments and the body of each function, once all are entered."""
+        return {name: (self.scope.functions[name], f.body) for name, f in self.functions.items()}
 
     def _all_calls(self, expr: Expr, bodies: dict[str, tuple[tuple[str, ...], Expr]]) -> set[str]:
         found: set[str] = set()
@@ -743,7 +750,7 @@ class _Resolver:
     # ------------------------------------------------------------ cycles and sizes
 
     def check_definitions(self) -> None:
-        bodies = {name: (self.scope.functions[name], f.body) for name, f in self.functions.items()}
+        bodies = self.bodies
         observables = {name for name, kind in self.scope.kinds.items() if kind == "observable"}
         needs = {
             name: sorted({n for body in self.defined_by(name) for n in free_names(body, bodies)} & observables)

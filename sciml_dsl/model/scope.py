@@ -131,11 +131,15 @@ class Scope:
                 return Call(node.func, node.args, None, node.span)
             return node
 
+        kinds, arrays = self.kinds, self.arrays
         for node in scalar_part(expr):
             if isinstance(node, Name):
-                changed = changed or node.name == "π"
-                if node.name not in local:
+                name = node.name
+                changed = changed or name == "π"
+                if name not in local and (kinds.get(name) not in VALUES or name in arrays):
                     self._check_name(node, time)
+            elif isinstance(node, Num):
+                continue
             elif isinstance(node, Index):
                 self.check_element(node, ranges, arguments)
             elif isinstance(node, Reduce):

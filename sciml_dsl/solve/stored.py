@@ -3,11 +3,12 @@
 Before numba reads machine code from disk it imports all that it could compile with,
 which takes longer than everything else on the way from the start of a process to a
 first solution.  Machine code needs none of it but the runtime that counts references.
-What is not on disk is compiled, and kept, as numba does it.
+What is not on disk, or damaged there, is compiled, and kept, as numba does it.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -23,8 +24,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 class _Cache(FunctionCache):  # type: ignore[misc]
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         rtsys.initialize(target_context)
-        with self._guard_against_spurious_io_errors():
-            return self._load_overload(sig, target_context)
+        try:
+            with self._guard_against_spurious_io_errors():
+                return self._load_overload(sig, target_context)
+        except Exception:  # a damaged file can raise anything; compiled again, it is written again
+            with contextlib.suppress(OSError):
+                self.flush()
+        return None
 
 
 def stored(*signatures: Any, **options: Any) -> Callable[[F], Any]:
