@@ -32,6 +32,7 @@ Values = Mapping[Any, Any] | Sequence[float]
 
 
 @cache
+@uncollected  # importing makes many objects that stay
 def _solver() -> Callable[..., Solution]:
     """`solve.api.solve`: an import within a function costs as much as many steps of a small model."""
     from ..solve.api import solve
@@ -550,11 +551,3 @@ def _new_default(p: Parameter, given: Mapping[str, float]) -> Parameter:
     if not p.lower <= value <= p.upper or (p.log and value <= 0.0):
         raise InputError(f"{value!r} is outside the bounds [{p.lower!r}, {p.upper!r}] of `{p.name}`")
     return replace(p, default=value)
-
-
-@cache
-@uncollected  # importing makes many objects that stay
-def _solver() -> Callable[..., Solution]:
-    from ..solve.api import solve
-
-    return solve
