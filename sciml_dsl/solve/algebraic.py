@@ -357,8 +357,8 @@ class AlgebraicIntegrator:
                 others = ", ".join(f"`{self.names[i]}`" for i in held if not assigned[i])
                 raise InconsistentError(
                     f"what it assigns ({names}) contradicts {family.describe(found.failed)}; "
-                    + (f"no change of {others} that leaves the rest as it is mends that, " if others else "")
-                    + "so assign other values, or fewer of the states, and the others follow"
+                    + (f"no change of {others} that leaves the rest as it is mends that; " if others else "")
+                    + "assign other values, or fewer of the states, and the others follow"
                 )
             u, free, choice = found.u, found.free, found.choice
         return self._algebraic(t, u, p), free, choice
