@@ -152,6 +152,17 @@ def test_a_jump_written_as_an_event_moves_what_is_constrained():
     assert sol(0.5, "x") == pytest.approx(1.0) and sol(1.5, "x") == pytest.approx(2.0)
 
 
+@pytest.mark.parametrize("method", ["auto", "radau", "rodas5p", "kencarp4", "ndf"])
+def test_output_behind_a_jump_of_an_unknown(method):
+    """x' = -z, z = x before t = 3/4 and x - 1 behind: within the step that begins at the jump too."""
+    m = sd.model("x' = -z; 0 = z - x + (if t > 0.75 then 1 else 0); x(0) = 1")
+    t = np.array([0.5, 0.7501, 0.8, 1.0, 2.0])
+    x = np.where(t < 0.75, np.exp(-t), 1 - (1 - np.exp(-0.75)) * np.exp(0.75 - t))
+    sol = m.solve((0, 2), method=method, saveat=t, rtol=1e-9, atol=1e-11)
+    assert sol["x"] == pytest.approx(x, abs=1e-6)
+    assert sol["z"] == pytest.approx(x - (t > 0.75), abs=1e-6)
+
+
 # ---------------------------------------------------------------- pulses, folds, choices
 
 

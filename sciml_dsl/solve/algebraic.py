@@ -405,7 +405,8 @@ class AlgebraicIntegrator:
 
         An interpolant is less exact than the steps, most of all in the unknowns.  Two steps of
         Newton's method for each row: of least norm onto the hidden constraints, then for the
-        unknowns.  A row for which that would be more than a small correction stays as it is.
+        unknowns.  A row for which that would be more than a small correction keeps its states; its
+        unknowns are solved for.
         """
         return self.refine_columns(t, u, np.empty((len(t), 0)), p, NO_COLUMNS)[0]
 
@@ -443,7 +444,19 @@ class AlgebraicIntegrator:
                 value, jacobian = self._constraints_at(t, moved, p)
                 moved[:, unknowns] -= solved(jacobian[:, hidden:, unknowns], value[:, hidden:, None])[..., 0]
             near = (np.abs(moved - u) <= 0.05 * scale).all(axis=1)
-        return np.where(near[:, None], moved, u), near
+        found = np.where(near[:, None], moved, u)
+        for k in np.flatnonzero(~near):  # unknowns may have jumped at the start of a step: its interpolant has not
+            solution = self._solved_again(float(t[k]), found[k], p)
+            if solution is not None:
+                found[k], near[k] = solution, True
+        return found, near
+
+    def _solved_again(self, t: float, u: Floats, p: Floats) -> Floats | None:
+        """`u` with its unknowns solved for, however far they are; None where that does not converge."""
+        if self._many is not None:
+            return self._many.newton(self._entries, t, u, p)
+        point = newton(self._active(t, p), u, self.unknown)
+        return point.u if point.converged else None
 
     def _constraints_at(self, t: Floats, u: Floats, p: Floats) -> tuple[Floats, Floats]:
         """Constraints (T, m) and their Jacobians (T, m, n)."""

@@ -150,7 +150,8 @@ class Run:
                 self.pieces.append(self._without_end(piece, 0))
             elif piece.status in _STUCK and (better := self._freed(t, u)) is not None:
                 self.pieces.append(self._without_end(piece, 1))
-                u, form = better, owner.form(t, better, p)
+                t, u = better
+                form = owner.form(t, u, p)
             else:
                 if piece.status in _STUCK and np.isfinite(u).all():
                     fold = owner.fold(t, u, p, abs(self.t1 - t))
@@ -161,12 +162,13 @@ class Run:
             if self.left <= 0 and t != self.t1:
                 return self._joined(self._still(t, u, Status.MAX_STEPS))
 
-    def _freed(self, t: float, u: Floats) -> Floats | None:
-        """A state at which steps that became too small may go on, or None.
+    def _freed(self, t: float, u: Floats) -> tuple[float, Floats] | None:
+        """A time and state at which steps that became too small may go on, or None.
 
         Steps satisfy the equations as well as the tolerances ask; where that is off by more than
         the next step's tolerance, it fails however short it is.  So the unknowns are solved for
-        again, once for each such place; no more than a correction of what the tolerances allowed.
+        again, once for each such place; no more than a correction of what the tolerances allowed,
+        or, where equations switch by time, the jump of unknowns from one side of it to the other.
         """
         if self.stuck_at == t or not np.isfinite(u).all() or self.left <= 0:
             return None
@@ -175,7 +177,12 @@ class Run:
         self.stuck_at = t
         new = self._consistent(t, u, [], None)
         allowed = np.min(self.options["atol"]) + np.min(self.options["rtol"]) * np.maximum(np.abs(u), np.abs(new))
-        return new if (np.abs(new - u) <= CORRECTED * allowed).all() else None
+        if not (np.abs(new - u) <= CORRECTED * allowed).all():
+            return None
+        behind = float(np.nextafter(t, self.t1))
+        jumped = self._consistent(behind, new, [], None)
+        unmoved = (np.abs(jumped - new) <= CORRECTED * allowed)[~self.owner.unknown].all()
+        return (behind, jumped) if unmoved and (jumped != new).any() else (t, new)
 
     def _piece(self, form: Form, t: float, end: float, u: Floats) -> Trajectory:
         sign = 1.0 if end >= t else -1.0
