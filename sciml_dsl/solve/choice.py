@@ -220,7 +220,7 @@ def pair(
 def _algebraic(name: str, columns: bool, n: int, tolerance: float, linear: str) -> Method:
     """The method of a name for a model with algebraic equations: one that takes a mass matrix.
 
-    "auto" takes Radau where it is no slower than Rodas5P and more exact (benchmarks/algebraic.py).
+    "auto" takes Radau where it is about as fast as Rodas5P and mostly more exact (benchmarks/algebraic.py).
     """
     if isinstance(name, str) and name.lower() == "auto":
         few = tolerance <= (ALGEBRAIC_FEW if n <= FEW else RADAU_MANY)
