@@ -219,3 +219,78 @@ def test_sensitivities_of_dose_times(method: str) -> None:
         math.exp(-9 * k),
     ]
     assert sol.sensitivities[0, 0] == pytest.approx(exact, rel=1e-8)
+
+
+@pytest.mark.parametrize("method", ["auto", "rodas5p", "vern9"])
+@pytest.mark.parametrize("e", [0, 0.1, 0.2, 0.3, 0.7])
+@pytest.mark.parametrize("action", ["h = 0, v = -e*v", "v = -e*v"])
+def test_no_body_falls_through_the_floor(e: float, action: str, method: str) -> None:
+    m = sd.model(f"h' = v; v' = -g; h(0) = 1; v(0) = 0; param e = {e}, g = 9.81\nwhen h < 0: {action}")
+    sol = m.solve((0, 9), method=method)
+    assert sol.status == Status.EVENT_CHATTERING
+    assert sol["h"].min() > -1e-9
+    rest = math.sqrt(2 / 9.81) * (1 + 2 * e / (1 - e))
+    assert sol.t_end == pytest.approx(rest, rel=1e-4)
+    many = m.ensemble(p={"e": [e, e]}).solve((0, 9), saveat=[9.0])
+    assert [member.status for member in many] == [Status.EVENT_CHATTERING] * 2
+
+
+def test_relays_that_slide_say_so() -> None:
+    for method in ("auto", "vern9"):
+        sol = sd.model("x' = s; s' = 0; x(0) = 0; s(0) = 1\nwhen x > 1: s = -1\nwhen x < 1: s = 1").solve(
+            (0, 3), method=method
+        )
+        assert sol.status == Status.EVENT_CHATTERING and sol.t_end == pytest.approx(1)
+        assert [k for _, k in sol.events[:4]] == [0, 1, 0, 1]
+    hysteresis = sd.model(
+        "x' = s - 0.1*x; s' = 0; x(0) = 0; s(0) = 1\nwhen x > 0.7: s = -1\nwhen x < 0.69999: s = 1"
+    ).solve((0, 1))
+    assert hysteresis.success and hysteresis["x"][-1] == pytest.approx(0.7, abs=2e-5)
+    assert len(hysteresis.events) > 10_000
+
+
+def test_conditions_on_their_edge_at_the_start() -> None:
+    decay = sd.model("N' = -N; N(0) = 1\nwhen N < 1: N = 2").solve((0, 3), **TIGHT)
+    assert [t for t, _ in decay.events] == pytest.approx([k * math.log(2) for k in range(5)], rel=1e-9, abs=1e-12)
+    assert sd.model("N' = -N; N(0) = 1\nwhen N <= 1: N = 2").solve((0, 3)).events == []  # true at the start
+    assert sd.model("N' = 0; N(0) = 1\nwhen N < 1: N = 2").solve((0, 3)).events == []
+    assert sd.model("N' = N; N(0) = 1\nwhen N < 1: N = 2").solve((0, 3)).events == []
+    ball = sd.model("h' = v; v' = -9.81; h(0) = 0; v(0) = 0\nwhen h < 0: v = -v").solve((0, 3))
+    assert ball.status == Status.EVENT_CHATTERING and ball["h"].min() > -1e-9
+
+
+@pytest.mark.parametrize("method", ["auto", "dop853"])
+def test_conditions_that_jump_fire_where_they_turn(method: str) -> None:
+    m = sd.model("""
+        x' = 1; n' = 0; x(0) = 0; n(0) = 0
+        when floor(x) >= 2: n += 1
+        when floor(x) > 2: n += 10
+        when sign(x - 3.5) > 0: n += 100
+        when (if x < 4.25 then 0 else 1) > 0.5: n += 1000
+    """)
+    sol = m.solve((0, 5), method=method)
+    assert sol.events == [(pytest.approx(t, rel=1e-14), k) for k, t in enumerate([2, 3, 3.5, 4.25])]
+
+
+def test_an_event_that_leads_away_and_comes_back_at_once_fires_again() -> None:
+    # the bounce after the first one is a millionth of a step long
+    m = sd.model("h' = v; v' = -9.81; h(0) = 1; v(0) = 0; n' = 0; n(0) = 0\nwhen h < 0: v = 1e-6 + 0*v, n += 1")
+    sol = m.solve((0, 1), max_steps=2000)
+    assert sol["n"][-1] > 100 and sol["h"].min() > -1e-9
+
+
+def test_messages_name_the_event() -> None:
+    def message(text: str, **options: object) -> str:
+        sol = sd.model(text).solve((0, 5), **options)
+        assert not sol.success
+        return sol.message
+
+    never = message("x' = -x; x(0) = 1; param T = 0\nat 1: x += 1\nevery T: x += 1")
+    assert "event 1 (`every T`)" in never and "every 0, which is no period" in never and "event 0" not in never
+    nan = message("x' = -x; x(0) = 1\nat 1: x = log(-x)")
+    assert "state change of event 0 (`at 1`)" in nan
+    assert "event 0 (`every 1e-9`)" in message("x' = -x; x(0) = 1\nevery 1e-9: x += 1e-12", max_steps=1000)
+    below = message("y' = -0.1*y; y(0) = 1\nevery 1: y -= 0.3", positive=True)
+    assert "event 0 (`every 1`) takes `y` below zero" in below
+    ball = message("h' = v; v' = -9.81; h(0) = 1; v(0) = 0\nat 9: v = 0\nwhen h < 0: h = 0, v = -0.2*v")
+    assert "event 1 (`when h < 0`)" in ball

@@ -43,7 +43,7 @@ _NATIVE = {"sqrt", "abs", "floor", "ceil"}  # instructions of the processor
 
 def fits(system: System, tableau: Tableau) -> bool:
     """Can this model be stepped in lanes: a small one of ordinary equations, by a method that estimates its error?"""
-    if system.networks or system.algebraic or system.events or system.switches or system.inputs:
+    if system.networks or system.algebraic or system.events or system.turns or system.inputs:
         return False
     if system.watch is not None or not has_fma() or not any(tableau.e):
         return False

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import InputError
 from ..graph import split
+from ..graph.compose import never_below_zero
 from ..graph.derivatives import Sparse
 from ..graph.system import EventNodes, System
 from ..solve.lane_slots import LaneStep
@@ -102,6 +103,7 @@ def compile_system(
         base,
         keepalive=tuple(parts),
         extend=lambda part: compile_system(system, marks=marks, **(made | {part: True})),
+        clipped=lambda kept: clipped(system, marks, kept),
         own_step=lambda tableau, largest=0: _own_step(system, tableau, largest),
         lanes=lambda tableau: _lanes(system, tableau),
         own_taylor=lambda order, largest=None: own_taylor(system, order, largest),
@@ -116,6 +118,25 @@ def right_hand_side(system: System) -> tuple[int, object]:
     """Address of f, and what keeps it alive; compiles no more than it must."""
     code, addresses = _part(system, "f", _f) if system.n > WRITTEN_OUT else _part(system, "solve", _solve)
     return addresses["f"], code  # type: ignore[return-value]
+
+
+def clipped(system: System, marks: Marks, kept: tuple[int, ...]) -> NativeFunctions:
+    """Functions of the same equations at states of which those in `kept` count as zero where they are below."""
+    key = ("clipped", kept)
+    if key not in system._memory:
+        leaves = [system.state_leaves[i] for i in kept]
+        rhs = tuple(never_below_zero(system.graph, system.rhs, leaves))
+
+        def marks_there() -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+            nodes = marks()
+            return nodes and (
+                tuple(never_below_zero(system.graph, nodes[0], leaves)),
+                tuple(never_below_zero(system.graph, nodes[1], leaves)),
+            )
+
+        system._memory[key] = replace(system, rhs=rhs, _memory={}), marks_there
+    other, other_marks = system._memory[key]
+    return compile_system(other, marks=other_marks)
 
 
 def jacobian_values(system: System) -> tuple[int, object]:
@@ -261,11 +282,13 @@ def _base(system: System) -> NativeFunctions:
         n_params=system.n_params,
         n_weights=system.n_weights,
         n_observables=len(system.observables),
-        n_switches=len(system.switches),
+        n_families=len(system.turns.families),
+        n_gaps=len(system.turns.gaps),
         n_inputs=len(system.inputs),
         mass=tuple(float(i not in system.algebraic) for i in range(system.n)) if system.algebraic else (),
-        events=tuple(EventInfo(e.kind, e.terminate, _resets(system, e)) for e in system.events),
+        events=tuple(EventInfo(e.kind, e.terminate, _resets(system, e), e.rule) for e in system.events),
         keepalive=tuple(code for code, _ in parts),
+        n_modes=len(system.modes),
         **addresses,  # type: ignore[arg-type]
     )
 
@@ -323,12 +346,15 @@ def _around(system: System, module: Module) -> list[str]:
     if system.observables:
         names.append("observables")
         module.add_function("observables", _row(system.observables), len(system.observables))
-    when = [e for e in system.events if e.kind == "when"]
-    timed = [e for e in system.events if e.kind != "when"]
+    when = [e for e in system.events if e.kind in ("when", "switch")]
+    timed = [e for e in system.events if e.kind in ("at", "every")]
     roots = [e.root for e in when] + ([] if system.watch is None else [system.watch])
     if roots:
         names.append("roots")
-        module.add_function("roots", _row(roots), len(roots))
+        holds = [e.holds for e in when]
+        if system.watch is not None:
+            holds.append(graph.call("ge", system.watch, graph.const(0.0)))
+        module.add_function("roots", _row(roots + holds), 2 * len(roots))
     if system.algebraic and roots:
         names.append("watched")
         module.add_function("watched", _row(system.state_leaves), n)
@@ -342,10 +368,11 @@ def _around(system: System, module: Module) -> list[str]:
         stages, argument, new = fused.step(system)
         rows = [node for stage in stages for node in stage] + argument + new
         module.add_function("tsit5", _row(rows), 8 * n, seeds=True)
-    switches = system.switches
-    if switches:
-        names.append("switches")
-        module.add_function("switches", _row(switches), len(switches))
+    families = [node for family in system.turns.families for node in family]
+    for name, nodes in (("turns", families), ("gaps", list(system.turns.gaps)), ("modes", list(system.modes))):
+        if nodes:
+            names.append(name)
+            module.add_function(name, _row(nodes), len(nodes))
     for k, event in enumerate(system.events):
         names.append(f"affect_{k}")
         module.add_function(f"affect_{k}", _row(event.affect), n)

@@ -18,6 +18,8 @@ from ..graph.integers import LoopIndex, whole
 from ..graph.loop_derivatives import Entry, entries, jacobian_entries, place, reverse
 from ..graph.loop_pattern import MOST_ENTRIES, Pattern, jacobian, size
 from ..graph.loops import LoopEvent, LoopSystem, turns
+from ..graph.split import split
+from ..graph.turns import Turns, find
 from ..solve.problem import EventInfo, NativeFunctions
 from .jit import MachineCode
 from .llvm import Module
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
 
 DENSE_LIMIT = 2000
 """More states than this and there is no dense Jacobian."""
+CLIPPED_LIMIT = 500
+"""More states than this and equations see states as they are where `positive=` keeps these from falling below zero."""
 INITIAL_LIMIT = 4_000_000
 """More numbers than this and `initial` gives no derivatives by the parameters."""
 
@@ -74,7 +78,6 @@ def functions(
         extra |= {name: getattr(small, name) for name in ("fjp", "djp", "affect_jac", "observables_jac")}
         keep.append(small.keepalive)
     if stiff:
-        from ..graph.split import split
         from .native import compile_system
 
         small = compile_system(model.system, stiff=True, marks=lambda: split(model.spec, model.system))
@@ -93,13 +96,12 @@ def functions(
 
     # a Jacobian that is too full to be stored is none, and solvers do without
     possible = base.jac != 0 or size(jacobian_entries(system)) <= MOST_ENTRIES
-    result = replace(
-        base,
-        keepalive=tuple(keep),
-        extend=extend if possible else None,
-        own_taylor=own_taylor,
-        **extra,
-    )
+    extra |= {"extend": extend if possible else None, "own_taylor": own_taylor}
+    if system.n <= CLIPPED_LIMIT:
+        from .native import clipped
+
+        extra["clipped"] = lambda kept: clipped(model.system, lambda: split(model.spec, model.system), kept)
+    result = replace(base, keepalive=tuple(keep), **extra)
     memory[key] = result
     return result
 
@@ -151,7 +153,8 @@ def _base(system: LoopSystem) -> NativeFunctions:
         n_weights=system.n_weights,
         n_observables=system.n_observables,
         n_inputs=len(system.inputs),
-        n_switches=len(_switches(system)),
+        n_families=len(turning_times(system).families),
+        n_gaps=len(turning_times(system).gaps),
         events=tuple(EventInfo(e.kind, e.terminate, _resets(system, e)) for e in system.events),
         initial_slopes=initial_slopes(system),
         keepalive=code,
@@ -192,33 +195,23 @@ def _resets(system: LoopSystem, event: LoopEvent) -> bool:
     return False
 
 
-def _switches(system: LoopSystem) -> list[int]:
-    """As `System.switches`, for comparisons that are the same in every turn."""
-    found = system._memory.get("switches")
+def turning_times(system: LoopSystem) -> Turns:
+    """As `System.turns`, for what is the same in every turn of a loop."""
+    found = system._memory.get("turns")
     if found is None:
-        from ..graph.derivatives import jvp
-
-        graph = system.graph
-        times: dict[int, None] = {}
-        t = graph.leaf("t")
-        for node in graph.reachable([nest.node for nest in (*system.rhs, *system.temporaries)]):
-            if graph.op[node] not in ("lt", "le", "gt", "ge", "eq", "ne") or graph.free(node):
-                continue
-            gap = graph.sub(*graph.args[node])
-            below = graph.reachable([gap])
-            if t not in below or any(_varies(system, n) for n in below):
-                continue
-            (rate,) = jvp(graph, [gap], {t: graph.const(1.0)})
-            if graph.is_const(rate) and not graph.is_const(rate, 0.0):
-                times[graph.sub(t, graph.div(gap, rate))] = None
-        found = system._memory["switches"] = list(times)
+        roots = [nest.node for nest in (*system.rhs, *system.temporaries)]
+        roots += [event.holds for event in system.events if event.holds >= 0]
+        found = system._memory["turns"] = find(system.graph, roots, lambda node: varies(system, node))
     return found  # type: ignore[no-any-return]
 
 
-def _varies(system: LoopSystem, node: int) -> bool:
+def varies(system: LoopSystem, node: int) -> bool:
+    """Does a leaf, network call or reduction stand for more than time and parameters of the whole model?"""
     graph = system.graph
     found = place(graph, node)
-    return graph.op[node] in ("netcall", "reduce") or (found is not None and found[0] not in ("param", "const"))
+    return graph.op[node] in ("netcall", "reduce", "index") or (
+        found is not None and (found[0] not in ("param", "const") or bool(graph.free(node)))
+    )
 
 
 def _row(nodes: list[int]) -> tuple[Loop, ...]:
@@ -227,7 +220,7 @@ def _row(nodes: list[int]) -> tuple[Loop, ...]:
 
 def _solve(system: LoopSystem, module: Module) -> list[str]:
     n, temps = system.n, system.n_temps
-    made = {r.name: r for r in routines(system, ("f", "observables", "time_gradient", "roots"))}
+    made = {r.name: r for r in routines(system, ("f", "observables", "time_gradient"))}
     names = ["f", "initial"]
     add_routine(module, made["f"])
     if n <= DENSE_LIMIT:
@@ -238,21 +231,25 @@ def _solve(system: LoopSystem, module: Module) -> list[str]:
         names.append("dfdt")
         add_routine(module, made["time_gradient"], name="dfdt")
     _initial(system, module)
-    for name in ("observables", "roots"):
-        if name in made:
+    if "observables" in made:
+        names.append("observables")
+        add_routine(module, made["observables"])
+    when = [event for event in system.events if event.kind == "when"]
+    more = {
+        "roots": [event.root for event in when] + [event.holds for event in when],
+        "turns": [node for family in turning_times(system).families for node in family],
+        "gaps": list(turning_times(system).gaps),
+    }
+    for name, nodes in more.items():
+        if nodes:
             names.append(name)
-            add_routine(module, made[name])
+            add_routine(module, LoopRoutine(name, "", (len(nodes),), complete(system, _row(nodes)), temps=temps))
     timed = [e for e in system.events if e.kind != "when"]
     if timed:
         names.append("event_times")
         zero = system.graph.const(0.0)
         rows = [node for e in timed for node in (e.first, e.period, e.last, zero)]
         add_routine(module, LoopRoutine("event_times", "", (len(rows),), _row(rows)))
-    switches = _switches(system)
-    if switches:
-        names.append("switches")
-        loops = complete(system, _row(switches))
-        add_routine(module, LoopRoutine("switches", "", (len(switches),), loops, temps=temps))
     for routine in routines(system, [f"affect_{k}" for k in range(len(system.events))]):
         names.append(routine.name)
         add_routine(module, routine)

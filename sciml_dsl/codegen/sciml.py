@@ -377,7 +377,8 @@ def _network(net: Network) -> str:
     return f"neural {net.name}({inputs}) -> {net.n_out} {{ hidden = [{widths}], activation = {net.activation} }}"
 
 
-def _event(event: Event) -> str:
+def event_head(event: Event) -> str:
+    """When an event happens, as text: `when x < 1`, `every 24 from 0`."""
     if event.kind == "when":
         assert event.condition is not None
         head = f"when {expression(event.condition)}"
@@ -391,9 +392,13 @@ def _event(event: Event) -> str:
             head += f" from {expression(event.start)}"
         if event.stop is not None:
             head += f" until {expression(event.stop)}"
+    return head
+
+
+def _event(event: Event) -> str:
     actions = [_assignment(Name(name), expr) for name, expr in event.assignments]
     actions += [_assignment(Index(b.array, b.subscripts), b.expr) + _loops(b) for b in event.blocks]
-    return f"{head}: {', '.join(actions + (['terminate'] if event.terminate else []))}"
+    return f"{event_head(event)}: {', '.join(actions + (['terminate'] if event.terminate else []))}"
 
 
 def _assignment(target: Name | Index, expr: Expr) -> str:

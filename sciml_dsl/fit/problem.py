@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from ..codegen.native import functions
 from ..errors import InputError, UnsupportedError
 from ..sensitivity.discrete import pull_back
+from ..solve import switched
 from ..solve.algebraic import integrator as algebraic_integrator
-from ..solve.integrate import Integrator
 from ..solve.integrate import Trajectory as Run
 from ..solve.status import Status
 from . import assemble
@@ -225,6 +225,13 @@ class Problem:
                 "the discrete adjoint does not cross events yet",
                 hint="fit parameters by forward sensitivities, or take the events out of the model",
             )
+        if switched.jumps(self.model):
+            raise UnsupportedError(
+                "the equations jump where a condition turns (or sign, floor, mod), at times that depend on the "
+                "solution or on parameters, and the discrete adjoint does not cross such jumps",
+                hint="fit parameters by forward sensitivities, or let the branches meet: max(0, x), or a smooth "
+                "step 1/(1 + exp(-x/width))",
+            )
         if not self._native.vjp:
             self._bind(adjoint=True)
         active = np.arange(self.n) if active is None else active
@@ -377,6 +384,8 @@ class Problem:
         if self.model.spec.algebraic:
             owner = algebraic_integrator(self.model, weights=self.unknowns.n_weights > 0)
             native = owner.forward if self._forward else owner.functions
+            if self._forward:
+                switched.refuse_algebraic(self.model)
         else:
             native = functions(self.model, forward=self._forward, adjoint=self._adjoint)
         self._native, self._width = native, native.n_params
@@ -387,7 +396,7 @@ class Problem:
             )
         self._simulations = [
             Simulation(
-                owner if owner is not None else Integrator(native),
+                owner if owner is not None else switched.integrator(self.model, native, always=True),
                 e.t0, e.table.t, self.method, self.rtol, self.atol, self.max_steps, follow,
             )
             for e, follow in zip(self.experiments, self._follow, strict=True)

@@ -115,6 +115,7 @@ class Builder:
             inputs=tuple(i.name for i in spec.inputs),
             events=tuple(nodes for k, event in enumerate(spec.events) for nodes in self._event(k, event)),
             algebraic=tuple(place[name] for name in spec.algebraic),
+            smooth=frozenset(self.removable.conditions),
         )
 
     # ------------------------------------------------------------ expressions
@@ -177,8 +178,9 @@ class Builder:
             condition = event.condition
             if isinstance(condition, ast.Binary) and condition.op == "==":
                 gap = g.sub(self.lower(condition.left), self.lower(condition.right))
-                return [replace(done, root=gap), replace(done, root=g.neg(gap))]
-            return [replace(done, root=self._root(condition))]
+                back = g.neg(gap)
+                return [replace(done, root=root, holds=g.call("ge", root, zero)) for root in (gap, back)]
+            return [replace(done, root=self._root(condition), holds=self.lower(condition))]
         if event.kind == "at":
             assert event.time is not None
             first, period, last = self.lower(event.time), zero, zero

@@ -45,6 +45,7 @@ class LoopEvent:
     changes: tuple[Nest, ...]
     terminate: bool
     source: int
+    holds: int = -1
 
 
 @dataclass

@@ -151,6 +151,7 @@ class Removable:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self._forms: dict[int, Form] = {}
+        self.conditions: set[int] = set()  # nodes that decide between the series and the quotient
 
     def divide(self, above: int, below: int) -> int | None:
         """The quotient with its limit at the singular point, or None where none is known.
@@ -237,6 +238,7 @@ class Removable:
         window, terms = _window(exact)
         parts = [g.mul(self._monomial(m), _polynomial(g, node, series[:terms])) for m, series in exact.parts.items()]
         inside = g.call("lt", g.call("abs", node), g.const(window))
+        self.conditions.add(inside)
         return g.select(inside, g.sum(parts), g.div(above, below))
 
     def _monomial(self, mono: Monomial) -> int:

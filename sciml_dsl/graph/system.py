@@ -14,6 +14,8 @@ from ..model.spec import Network
 from .derivatives import Sparse, gradient, jvp, sparse_jacobian, vjp
 from .graph import Graph
 from .tail import Shape
+from .turns import Turns
+from .turns import find as find_turns
 
 if TYPE_CHECKING:  # checking a model must not import numpy
     import numpy as np
@@ -22,9 +24,10 @@ if TYPE_CHECKING:  # checking a model must not import numpy
 
 @dataclass(frozen=True)
 class EventNodes:
-    """One event: `kind` is "when" (fires where `root` turns from negative to positive),
+    """One event: `kind` is "when" (fires where `holds` turns true; `root` crosses zero there, from below),
     "at" or "every" (`root` is t - time); `first`, `period` (0 = once) and `last` are in parameters.
-    `affect` has one node for each state, all reading the state before the event."""
+    `affect` has one node for each state, all reading the state before the event.
+    A "switch" (`graph.switching`) changes the mode `rule` speaks of, and no state."""
 
     kind: str
     root: int
@@ -34,6 +37,8 @@ class EventNodes:
     affect: tuple[int, ...]
     terminate: bool
     source: int  # position in ModelSpec.events
+    holds: int = -1  # of "when" and "switch": the condition, 1 or 0
+    rule: tuple[int, str] = (-1, "")  # of a "switch": which mode, and how it changes
 
 
 @dataclass
@@ -46,6 +51,8 @@ class System(Shape):
     `algebraic` are the rows whose `rhs` is no
     derivative but has to vanish; the mass matrix is 0 there and 1 elsewhere.
     `watch` turns positive where another choice of states would be better (`structure.selection`).
+    `smooth` are conditions between forms of the same expression (`graph.removable`).
+    `modes` are the values of conditions that the last so many `parameters` stand for (`graph.switching`).
     """
 
     name: str
@@ -61,6 +68,8 @@ class System(Shape):
     inputs: tuple[str, ...] = ()
     algebraic: tuple[int, ...] = ()
     watch: int | None = None
+    modes: tuple[int, ...] = ()
+    smooth: frozenset[int] = frozenset()
     _memory: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     @property
@@ -115,27 +124,11 @@ class System(Shape):
         return tuple(jvp(self.graph, self.rhs, {self.time_leaf: self.graph.const(1.0)}))
 
     @cached_property
-    def switches(self) -> tuple[int, ...]:
-        """Times at which a comparison in the equations turns by time alone, as nodes in parameters.
-
-        `if t > 5 and t < 5.001 then ...`: a solver that does not step on such times can
-        miss the pulse between them altogether.  Comparisons affine in t and free of
-        states are found; a node may be evaluated at any t and u.
-        """
-        graph = self.graph
-        found: dict[int, None] = {}
-        states = set(self.state_leaves)
-        for node in graph.reachable(self.rhs):
-            if graph.op[node] not in ("lt", "le", "gt", "ge", "eq", "ne"):
-                continue
-            gap = graph.sub(*graph.args[node])
-            below = graph.reachable([gap])
-            if self.time_leaf not in below or any(n in states or graph.op[n] == "netcall" for n in below):
-                continue
-            (rate,) = jvp(graph, [gap], {self.time_leaf: graph.const(1.0)})
-            if graph.is_const(rate) and not graph.is_const(rate, 0.0):
-                found[graph.sub(self.time_leaf, graph.div(gap, rate))] = None
-        return tuple(found)
+    def turns(self) -> Turns:
+        """Times at which equations and conditions of events turn by themselves; a solver must step on them."""
+        graph, states = self.graph, set(self.state_leaves)
+        roots = [*self.rhs, *(event.holds for event in self.events if event.holds >= 0)]
+        return find_turns(graph, roots, lambda node: node in states or graph.op[node] == "netcall")
 
     @cached_property
     def observable_jacobians(self) -> tuple[Sparse, Sparse]:

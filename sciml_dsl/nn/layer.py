@@ -27,6 +27,7 @@ from ..errors import (
 from ..model.inputs import check_span, kept_rows, read_rows, tables
 from ..model.interpolate import tail
 from ..sensitivity.discrete import pull_back
+from ..solve import switched
 from ..solve.algebraic import integrator as algebraic_integrator
 from ..solve.choice import check_method
 from ..solve.integrate import EMPTY, NO_COLUMNS, Integrator, Trajectory, vector
@@ -39,6 +40,14 @@ if TYPE_CHECKING:
 
 SENSITIVITIES = ("forward", "discrete_adjoint", "auto")
 PLANNED = ("interpolating_adjoint", "backsolve_adjoint", "quadrature_adjoint")
+JUMPS = (
+    "the equations jump where a condition turns (or sign, floor, mod), at times that depend on the solution or "
+    "on parameters, and the discrete adjoint does not cross such jumps"
+)
+JUMPS_HINT = (
+    'use sensitivity="forward" (for models without networks), or let the branches meet: '
+    "max(0, x), or a smooth step 1/(1 + exp(-x/width))"
+)
 FORWARD_COLUMNS = 40
 """Up to so many parameters and initial values "auto" takes forward sensitivities."""
 
@@ -144,7 +153,8 @@ class SolveLayer(torch.nn.Module):
         key = (forward, adjoint)
         found = self._integrators.get(key)
         if found is None:
-            found = Integrator(functions(self.model, forward=forward, adjoint=adjoint))
+            native = functions(self.model, forward=forward, adjoint=adjoint)
+            found = Integrator(native) if adjoint else switched.integrator(self.model, native, always=True)
             self._integrators[key] = found
         return found
 
@@ -189,7 +199,7 @@ def layer(model: Model, saveat: Any, **options: Any) -> SolveLayer:
     method: "auto", "tsit5" or "rodas5p"; the adjoint always takes Tsit5.
     rtol, atol: tolerances of the solver, default 1e-6 and 1e-9.
     sensitivity: "forward" (all methods, through events; not for network weights),
-        "discrete_adjoint" (Tsit5; any number of parameters and weights; no events), or
+        "discrete_adjoint" (Tsit5; any number of parameters and weights; no events, no jumps), or
         "auto": the adjoint where there are weights or more than 40 parameters.
     max_steps: attempted steps before a solve counts as failed.
     t0: time of the initial values; default the first of `saveat`.
@@ -418,10 +428,13 @@ def _choose(model: Model, sensitivity: str, method: str) -> tuple[str, str]:
                 "the discrete adjoint does not go through algebraic equations",
                 hint='use sensitivity="forward", which carries network weights through them too',
             )
+        switched.refuse_algebraic(model)
         return "forward", method
     many = len(spec.parameters) + len(spec.states) > FORWARD_COLUMNS
     if sensitivity == "auto":
-        adjoint = bool(spec.networks) or (many and not spec.events and method != "rodas5p")
+        adjoint = bool(spec.networks) or (
+            many and not spec.events and method != "rodas5p" and not switched.jumps(model)
+        )
         sensitivity = "discrete_adjoint" if adjoint else "forward"
     if sensitivity == "discrete_adjoint":
         if spec.events:
@@ -429,6 +442,8 @@ def _choose(model: Model, sensitivity: str, method: str) -> tuple[str, str]:
                 "the discrete adjoint does not cross events yet",
                 hint='use sensitivity="forward" (for models without networks)',
             )
+        if switched.jumps(model):
+            raise UnsupportedError(JUMPS, hint=JUMPS_HINT)
         if method == "rodas5p":
             raise UnsupportedError(
                 "the discrete adjoint is that of Tsit5", hint='use method="tsit5", or sensitivity="forward"'

@@ -18,10 +18,13 @@ from .methods import abi, registry
 from .methods.registry import Controller, Method
 from .problem import NativeFunctions
 from .slots import (
+    AT_MODES,
     BY_ADDRESS,
     BY_PARTNER,
     DEGREE,
     FIRST_METHOD,
+    N_FAMILIES,
+    N_MODES,
     N_OPTIONS,
     N_PARAMS,
     N_TIMES,
@@ -284,6 +287,7 @@ def choose(
     head[abi.JAC_VALUES], head[abi.JVP] = functions.jac_values, functions.jvp
     head[abi.F_STIFF], head[abi.F_NONSTIFF] = functions.f_stiff, functions.f_nonstiff
     head[abi.ROOTS], head[abi.EVENT_TIMES] = functions.roots, functions.event_times
+    head[abi.TURNS], head[abi.MODES] = functions.turns, functions.modes
     head[abi.CLOCK : abi.CLOCK + len(WATCHED)] = WATCHED
     blocks = []
     for which, (method, number) in enumerate(zip((first, partner), numbers, strict=True)):
@@ -307,6 +311,8 @@ def choose(
     options[DEGREE] = max(4, first.degree, partner.degree if partner else 0)
     options[PARTNER_WORK], options[PARTNER_IWORK] = blocks[0][1].size, blocks[0][2].size
     options[WATCH] = first_look(functions.n)
+    options[N_FAMILIES], options[N_MODES] = functions.n_families, functions.n_modes
+    options[AT_MODES] = functions.n_params - functions.n_modes
     rows: list[Any] = [np.zeros(abi.N_CONTROL)] * 4
     for method, number, plan in zip((first, partner), numbers, plans, strict=True):
         if method is not None:

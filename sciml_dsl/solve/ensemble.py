@@ -227,7 +227,7 @@ class _Job:
     def native(self) -> bool:
         """Whether the loop over trajectories can be native: the same arguments of the kernel fit all of them."""
         ready = prepared(self.model)
-        one = type(ready.integrator) is Integrator and not ready.functions.n_switches
+        one = type(ready.integrator) is Integrator and not ready.functions.n_gaps
         return one and is_method(self.options["method"])
 
     def check(self, u0: Floats, p: Floats) -> None:

@@ -52,13 +52,34 @@ def add_second_order(buffer: Any, n: int, columns: Any, s: Any, out: Any, row: i
 
 
 @inner()
-def jump(buffer: Any, n: int, columns: Any, before: Any, after: Any, s: Any, work: Any) -> None:
-    """Carry `s` (n, m) across an event, in place.
+def event_shift(buffer: Any, n: int, columns: Any, before: Any, s: Any, shift: Any) -> None:
+    """How the time of an event moves with each column, into `shift` (m).
+
+    dtau = -(g_u S + g_p)/(g_u f- + g_t), with `before` the right-hand side f- and
+    `buffer` as of `jump`.
+    """
+    m = columns.size
+    n_params = (buffer.size - 3 * n - n * n - 1) // (n + 1)
+    g_u = 2 * n + n * n + n * n_params
+    g_p = g_u + n
+    rate = buffer[g_p + n_params]
+    for i in range(n):
+        rate += buffer[g_u + i] * before[i]
+    for c in range(m):
+        index = columns[c]
+        moved = buffer[g_p + index] if index >= 0 else 0.0
+        for i in range(n):
+            moved += buffer[g_u + i] * s[i * m + c]
+        shift[c] = -moved / rate if moved != 0.0 else 0.0
+
+
+@inner()
+def jump(buffer: Any, n: int, columns: Any, before: Any, after: Any, s: Any, shift: Any, work: Any) -> None:
+    """Carry `s` (n, m) across an event whose time moves by `shift` (m), in place.
 
     `buffer` holds the outputs of `affect_jac`: h (n), h_u (n, n), h_p (n, np),
     h_t (n), g_u (n), g_p (np), g_t (1).  `before` and `after` are the right-hand
-    sides on either side.  With the shift of the event's time
-    dtau = -(g_u S + g_p)/(g_u f- + g_t), the columns become
+    sides on either side.  The columns become
     h_u (S + f- dtau) + h_p + h_t dtau - f+ dtau  (the saltation matrix; see
     M. di Bernardo et al., Piecewise-smooth Dynamical Systems, 2008, chapter 2).
     """
@@ -67,22 +88,13 @@ def jump(buffer: Any, n: int, columns: Any, before: Any, after: Any, s: Any, wor
     h_u = n
     h_p = h_u + n * n
     h_t = h_p + n * n_params
-    g_u = h_t + n
-    g_p = g_u + n
-    g_t = g_p + n_params
-    rate = buffer[g_t]
-    for i in range(n):
-        rate += buffer[g_u + i] * before[i]
     for c in range(m):
         index = columns[c]
-        shift = buffer[g_p + index] if index >= 0 else 0.0
+        moved = shift[c]
         for i in range(n):
-            shift += buffer[g_u + i] * s[i * m + c]
-        shift = -shift / rate if shift != 0.0 else 0.0
+            work[i] = s[i * m + c] + before[i] * moved
         for i in range(n):
-            work[i] = s[i * m + c] + before[i] * shift
-        for i in range(n):
-            total = buffer[h_t + i] * shift - after[i] * shift
+            total = buffer[h_t + i] * moved - after[i] * moved
             if index >= 0:
                 total += buffer[h_p + i * n_params + index]
             for j in range(n):

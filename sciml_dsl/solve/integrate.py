@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -18,14 +19,19 @@ from numpy.typing import NDArray
 from ..collector import uncollected
 from ..errors import InputError, SolveInterrupted, UnknownNameError, suggest
 from ..model.interpolate import breaks, later, untail
+from . import turning
 from .choice import Choice, choose, control_row
 from .methods.abi import N_CONTROL
 from .methods.registry import CONTROLLERS, RODAS5P, TSIT5, Controller, is_taylor
-from .problem import NativeFunctions
+from .problem import EventInfo, NativeFunctions
 from .slots import (
     DEGREE,
     FIRST_METHOD,
     KEEP_DENSE,
+    KIND_AT,
+    KIND_EVERY,
+    KIND_SWITCH,
+    KIND_WHEN,
     LOGGED,
     MAX_STEPS,
     N_COUNTS,
@@ -36,6 +42,11 @@ from .slots import (
     PROGRESS,
     RECORD,
     ROWS,
+    RULE_BITS,
+    RULE_DOWN,
+    RULE_SIGN,
+    RULE_TRUTH,
+    RULE_UP,
     SAVE_STEPS,
     STORED,
 )
@@ -46,7 +57,8 @@ Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
 _INTERRUPTED = int(Status.INTERRUPTED)
-_KINDS = {"when": 0, "at": 1, "every": 2}
+_KINDS = {"when": KIND_WHEN, "at": KIND_AT, "every": KIND_EVERY, "switch": KIND_SWITCH}
+_RULES = {"truth": RULE_TRUTH, "sign": RULE_SIGN, "up": RULE_UP, "down": RULE_DOWN}
 HOT_STEPS = 1000
 """Factorisations after which a small stiff model gets a step of its own: compiling that costs about as much."""
 EMPTY: Floats = np.empty(0)
@@ -120,6 +132,14 @@ def _parts(rest: Floats, counts: Indices, arguments: Sequence[Any], t: Floats, u
         at = end
     found[-1] = found[-1].astype(np.int64)
     return tuple(found) if save else (t, u, *found)
+
+
+def _info(event: EventInfo, first_mode: int) -> tuple[int, int]:
+    """What the kernel is told of one event: its kind and flags, or the mode that a switch changes, and how."""
+    if event.kind == "switch":
+        mode, rule = event.rule
+        return KIND_SWITCH, ((first_mode + mode) << RULE_BITS) + _RULES[rule]
+    return _KINDS[event.kind], event.terminate + 2 * event.resets
 
 
 def vector(value: Any, size: int | None = None, what: str = "array") -> Floats:
@@ -211,11 +231,12 @@ class Integrator:
         none = (0,) * len(functions.events)
         self._tail = (*(functions.affect or none), *(functions.affect_jac or none))
         self._info = np.array(
-            [number for e in functions.events for number in (_KINDS[e.kind], e.terminate + 2 * e.resets)],
+            [number for e in functions.events for number in _info(e, functions.n_params - functions.n_modes)],
             dtype=np.int64,
         )
-        self._anew = bool(functions.n_switches or functions.n_inputs)  # the stops depend on what is solved
-        self.reversible = not functions.events  # events that change nothing may be met backwards
+        self._anew = bool(functions.n_gaps or functions.n_inputs)  # the stops depend on what is solved
+        self.reversible = all(e.kind == "switch" for e in functions.events)  # these change nothing: backwards too
+        self._positive: dict[tuple[int, ...], Integrator] = {}
         self._size_p = functions.n_params + functions.n_weights
         self._choices: dict[Any, Choice] = {}
         self._repeated: dict[Any, list[Any]] = {}
@@ -309,7 +330,7 @@ class Integrator:
         """
         key = (save_steps, dense, method, rtol, atol, max_steps, linear_solver)
         kept = self._repeated.get(key)
-        if kept is None or self._anew or (self._info.size and t1 < t0):
+        if kept is None or self._anew or (not self.reversible and t1 < t0):
             options: dict[str, Any] = dict(zip(_REPEATED, key, strict=True))
             made = self.arguments(u0, p, t0, t1, saveat=saveat, by_tolerance=True, **options)
             if len(self._repeated) > 100:
@@ -365,7 +386,7 @@ class Integrator:
 
         `batch.py` calls the kernel with them too, once for each trajectory of an ensemble, with
         other `u0` and `p` in their places (`AT_U0`, then p); so nothing else may depend on these
-        two, but for the times of `switches`.
+        two, but for stops found in `gaps`.
         """
         functions = self.functions
         n = functions.n
@@ -373,7 +394,8 @@ class Integrator:
         p = vector(p, None if functions.n_inputs else self._size_p, "p")
         m = columns.size
         flat = EMPTY
-        choice = self.choice(
+        owner = self._keeping(tuple(positive)) if len(positive) and functions.clipped is not None else self
+        choice = owner.choice(
             "tsit5" if record and method == "auto" else method, self.aim(rtol, atol), m > 0, linear_solver, by_tolerance
         )
         if m:
@@ -407,8 +429,8 @@ class Integrator:
             tolerance = 0.0 if choice.method.fixed else float(tolerances[0].min())
             tstops, p = self.with_breaks(tstops, t0, t1, p, tolerance)
             max_steps += tstops.size - before  # the steps that the rows of a table ask for do not count
-        if functions.n_switches:
-            tstops = self._with_switches(tstops, t0, t1, u0, p)
+        if functions.n_gaps:
+            tstops = self._with_gaps(tstops, t0, t1, p)
         if tstops.size or restarts.size:
             tstops = _stops(tstops, restarts, t1 < t0)
         options = choice.options.copy()
@@ -446,6 +468,14 @@ class Integrator:
             choice.work,
             choice.iwork,
         )
+
+    def _keeping(self, positive: tuple[int, ...]) -> Integrator:
+        """Integration of the equations that see these states as zero where stages take them below."""
+        found = self._positive.get(positive)
+        if found is None:
+            assert self.functions.clipped is not None
+            found = self._positive[positive] = Integrator(replace(self.functions.clipped(positive), clipped=None))
+        return found
 
     def _fixed(self, choice: Choice, times: Floats, dt: float, dt0: float, length: float, max_steps: int) -> None:
         """Put the step of a method without error control into `times`."""
@@ -493,13 +523,10 @@ class Integrator:
         merged = np.unique(np.concatenate([tstops, inside]))
         return np.ascontiguousarray(merged[::-1]) if backward else merged, p
 
-    def _with_switches(self, tstops: Floats, t0: float, t1: float, u0: Floats, p: Floats) -> Floats:
-        """`tstops` and the times inside the span at which the right-hand side switches by itself."""
-        from .observe import observe
-
+    def _with_gaps(self, tstops: Floats, t0: float, t1: float, p: Floats) -> Floats:
+        """`tstops` and the times inside the span at which one of `gaps` changes sign."""
         functions = self.functions
-        times = observe(functions.switches, functions.n_switches, np.array([t0]), u0[None, :], p)[0]
-        inside = times[(times > min(t0, t1)) & (times < max(t0, t1))]
+        inside = turning.crossings(functions.gaps, functions.n_gaps, functions.n, min(t0, t1), max(t0, t1), p)
         if not inside.size:
             return tstops
         merged = np.unique(np.concatenate([tstops, inside]))

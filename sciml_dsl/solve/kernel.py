@@ -31,7 +31,16 @@ from numba import float64, int64
 
 from .call import call
 from .compiled import inner, source_digest
-from .events import KIND_WHEN, ROUNDS, collect_due, next_times, same_time
+from .events import (
+    ARMED,
+    ROUNDS,
+    WAITING,
+    beside,
+    collect_due,
+    next_times,
+    same_time,
+    turned,
+)
 from .loop import (
     NEED_IMPLICIT,
     NEED_LOG,
@@ -45,17 +54,24 @@ from .loop import (
     status_of,
 )
 from .methods import abi
-from .methods.abi import EVENT_TIMES, N_CONTROL, ROOTS, F
+from .methods.abi import EVENT_TIMES, MODES, N_CONTROL, ROOTS, TURNS, F
 from .slots import (
+    AT_MODES,
     DEGREE,
     FIRED,
     FIRST_METHOD,
     KEEP_DENSE,
+    KIND_AT,
+    KIND_EVERY,
+    KIND_SWITCH,
     LARGEST0,
+    LIFTED,
     LOGGED,
     N_F,
+    N_FAMILIES,
     N_JAC,
     N_LU,
+    N_MODES,
     N_NEWTON_FAIL,
     N_PARAMS,
     N_REALS,
@@ -69,6 +85,7 @@ from .slots import (
     RECORD,
     RODAS5P,
     ROWS,
+    RULE_BITS,
     SAVE_STEPS,
     STORED,
     TIME,
@@ -117,23 +134,24 @@ def _new_columns(n: int, n_params: int, s0: Any, m: int) -> Columns:
 
 
 @inner()
-def _new_events(info: Any, n: int, n_params: int, m: int) -> Events:
+def _new_events(info: Any, n: int, n_params: int, m: int, n_families: int) -> Events:
     n_events = info.size // 2
+    families = np.empty(2 * n_families)
     if n_events == 0:
         none, no = np.empty(0), np.empty(0, np.int64)
-        return Events(no, no, no, none, none, none, none, none, no, none, none, none, none, no)
-    n_roots = 0
+        return Events(no, no, no, none, none, none, none, none, no, none, none, none, none, families, none, no)
+    n_timed = 0
     for e in range(n_events):
-        if info[2 * e] == KIND_WHEN:
-            n_roots += 1
-    n_timed = n_events - n_roots
+        if info[2 * e] == KIND_AT or info[2 * e] == KIND_EVERY:
+            n_timed += 1
+    n_roots = n_events - n_timed
     jump_size = 3 * n + n * n + n_params * (n + 1) + 1 if m > 0 else 0
     return Events(
         np.zeros(n_events, np.int64),
         np.zeros(n_roots, np.int64),
         np.zeros(n_roots, np.int64),
-        np.empty(n_roots),
-        np.empty(n_roots),
+        np.empty(2 * n_roots),
+        np.empty(2 * n_roots),
         np.zeros(n_roots),
         np.empty(4 * n_timed),
         np.empty(n_timed),
@@ -141,9 +159,37 @@ def _new_events(info: Any, n: int, n_params: int, m: int) -> Events:
         np.empty(jump_size),
         np.empty(n),
         np.empty(n),
+        np.empty(m),
+        families,
         np.empty(ROUNDS * n_events),
         np.empty(ROUNDS * n_events, np.int64),
     )
+
+
+@inner()
+def _set_modes(problem: Problem, x: Explicit, events: Events, side: float) -> None:
+    """The modes of switches at the start.  Of a condition on its very edge the direction decides."""
+    count, at = problem.options[N_MODES], problem.options[AT_MODES]
+    if count == 0:
+        return
+    fn, p, u = problem.fn, problem.p, x.u
+    call(fn[MODES], side, u, p, p, at)
+    delta = 1e-9 * (problem.times[1] - problem.times[0])
+    call(fn[F], side, u, p, x.g, 0)
+    for i in range(u.size):
+        x.unew[i] = u[i] + delta * x.g[i]
+    ahead = np.empty(count)
+    call(fn[MODES], side + delta, x.unew, p, ahead, 0)
+    call(fn[ROOTS], side, u, p, events.roots, 0)
+    r = 0
+    for k in range(problem.info.size // 2):
+        kind = problem.info[2 * k]
+        if kind == KIND_SWITCH:
+            mode = problem.info[2 * k + 1] >> RULE_BITS
+            if events.roots[r] == 0.0:
+                p[mode] = ahead[mode - at]
+        if kind not in (KIND_AT, KIND_EVERY):
+            r += 1
 
 
 @inner()
@@ -158,16 +204,25 @@ def _begin(
         call(fn[EVENT_TIMES], t, u, p, events.schedule, 0)
         if not next_times(problem.info, events.schedule, t, events.upcoming, events.occurrences):
             return _INVALID
-    if events.armed.size > 0:
+    t1 = problem.times[1]
+    side = beside(t, t1) if t1 != t else t
+    if events.families.size > 0:
+        call(fn[TURNS], t, u, p, events.families, 0)
+    _set_modes(problem, x, events, side)
+    n_roots = events.armed.size
+    due = False
+    if n_roots > 0:
         call(fn[ROOTS], t, u, p, events.roots, 0)
-        for r in range(events.armed.size):
-            events.armed[r] = 1 if events.roots[r] < 0.0 else 0
-    if events.upcoming.size > 0 and collect_due(
-        problem.info, events.schedule, t, events.upcoming, events.occurrences, events.due
-    ):
-        code, logged = fire_due(problem, x, columns, events, t, logged)
+        for r in range(n_roots):
+            seen = events.roots[n_roots + r] == 0.0 and events.roots[r] == events.roots[r]
+            events.armed[r] = ARMED if seen else WAITING
+        due = turned(fn[ROOTS], problem.info, side, u, p, events.armed, events.roots, events.roots_work, events.due)
+    if events.upcoming.size > 0:
+        due = collect_due(problem.info, events.schedule, t, events.upcoming, events.occurrences, events.due) or due
+    if due:
+        code, logged = fire_due(problem, x, columns, events, t, side, 0.0, logged)
         status = status_of(code)
-    call(fn[F], t, u, p, x.k, 0)
+    call(fn[F], side if events.families.size > 0 else t, u, p, x.k, 0)
     counts[N_F] += 1
     for i in range(u.size):
         if not np.isfinite(x.k[0, i]):
@@ -183,6 +238,7 @@ def _begin(
             put_row(out, rows, t, u, columns.s)
             rows += 1
     set_start(reals, counts, t, problem.options[FIRST_METHOD], problem.options[WATCH])
+    counts[LIFTED] = int(events.families.size > 0)
     counts[ROWS], counts[LOGGED], counts[NEXT_SAVE], counts[PATIENCE] = rows, logged, next_save, STIFF_STEPS
     return status
 
@@ -255,12 +311,13 @@ def _build(version: int) -> Any:
             atol[i] = atol_given[i if atol_given.size > 1 else 0]
             largest0 = max(largest0, abs(x.u[i]))
         control = times[N_TIMES:].reshape(4, N_CONTROL)
-        problem = Problem(fn, info, options, times, p, rtol, atol, control, saveat, tstops, columns)
+        own_p = p.copy() if options[N_MODES] > 0 else p  # modes change while it runs
+        problem = Problem(fn, info, options, times, own_p, rtol, atol, control, saveat, tstops, columns)
         inside = options[FIRST_METHOD] == RODAS5P or options[OTHER_METHOD] == RODAS5P
         implicit = new_implicit(n if options[FIRST_METHOD] == RODAS5P else 0, inside)
         external = _new_external(ints, work, iwork, options, n, rtol, atol, times[1], times[3])
         sensitivities = _new_columns(n, n_params, s0, m)
-        events = _new_events(info, n, n_params, m)
+        events = _new_events(info, n, n_params, m, options[N_FAMILIES])
         steps = 64 if keep_dense or record else 0
         if save_steps:
             rows_t, rows_u = np.empty(64), np.empty((64, n))

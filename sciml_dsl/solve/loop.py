@@ -20,15 +20,18 @@ from .events import (
     CLOSE,
     CLOSE_LIMIT,
     CONTINUE,
-    KIND_WHEN,
     NOT_FINITE,
     ROUNDS,
+    STUCK,
     TERMINATE,
+    beside,
     collect_due,
     fire,
     first_root,
-    pressed,
+    next_of_family,
     same_time,
+    settle,
+    turned,
 )
 from .forward import columns_error, derivative_columns
 from .methods import abi, rodas5p, tsit5
@@ -75,6 +78,8 @@ from .slots import (
     HAVE_JACOBIAN,
     IN_USE,
     KEEP_DENSE,
+    KIND_SWITCH,
+    KIND_WHEN,
     LARGEST0,
     LAST_CLOCK,
     LAST_ROOT_TIME,
@@ -178,13 +183,29 @@ def status_of(code: int) -> int:
 
 
 @inner()
-def fire_due(problem: Problem, x: Explicit, columns: Columns, events: Events, t: float, logged: int) -> Any:
-    """Apply the events in `events.due` to the state at `t`; returns (code, logged)."""
+def fire_due(
+    problem: Problem, x: Explicit, columns: Columns, events: Events, t: float, side: float, delta: float, logged: int
+) -> Any:
+    """Apply the events in `events.due` to the state at `t`; `side`, `delta` as of `fire`; returns (code, logged)."""
     return fire(
-        problem.fn, HEAD, problem.info, events.due, events.armed, events.roots, events.scale, t, x.u, problem.p,
-        events.roots_work, problem.columns, columns.s, events.jump, events.before, events.after, x.g,
-        events.log_t, events.log_k, logged,
+        problem.fn, HEAD, problem.info, events.due, events.armed, events.roots, events.scale, t, side, delta, x.u,
+        problem.p, events.roots_work, problem.columns, columns.s, events.jump, events.before, events.after,
+        events.shift, x.g, events.log_t, events.log_k, logged,
     )  # fmt: skip
+
+
+@inner()
+def time_slope(fn: Any, t: float, h: float, u: Any, p: Any, slope: Any, ft: Any, g: Any) -> None:
+    """The partial derivative df/dt into `ft`; where it is infinite (sqrt(t) at 0), a difference over the step.
+
+    `slope` holds f(t, u) in row 0; `g` is overwritten.
+    """
+    call(fn[DFDT], t, u, p, ft, 0)
+    if not all_finite(ft):
+        call(fn[F], t + h, u, p, g, 0)
+        for i in range(ft.size):
+            if not np.isfinite(ft[i]):
+                ft[i] = (g[i] - slope[0, i]) / h
 
 
 @inner()
@@ -304,6 +325,8 @@ def advance(
     auto, positive = other >= 0, options[N_POSITIVE] > 0
     save_steps, keep_dense, record = options[SAVE_STEPS] != 0, options[KEEP_DENSE] != 0, options[RECORD] != 0
     t1, dt0, dtmax, dtmin = problem.times[1], problem.times[2], problem.times[3], problem.times[4]
+    families = events.families
+    n_families = families.size // 2
     n_stops = tstops.size // 2  # their times, then what they are: 1 where the step size starts anew
     sign = 1.0 if t1 >= problem.times[0] else -1.0
     floor = 1e-30 * abs(t1 - problem.times[0])
@@ -321,6 +344,10 @@ def advance(
                 stop = tstops[next_stop]
             for j in range(n_timed):
                 stop = min(stop, upcoming[j])
+            for j in range(n_families):
+                turn = next_of_family(families[2 * j], families[2 * j + 1], t, sign)
+                if sign * (turn - stop) < 0.0 and not same_time(turn, stop):
+                    stop = turn
         if attempts >= max_steps:
             status = _MAX_STEPS
             break
@@ -363,12 +390,12 @@ def advance(
         free = habs
         remaining = sign * (stop - t)
         hit = min(1.01 * habs, dtmax) >= remaining
-        inner = hit and stop != t1
+        inner = hit and (stop != t1 or n_families > 0)
         if inner:  # the right-hand side may jump at this stop: stay on this side of it
-            h = np.nextafter(stop, t) - t
+            h = beside(stop, t) - t
         else:
             h = stop - t if hit else sign * habs
-        if h == 0.0:
+        if not sign * h > 0.0:
             h = stop - t
         if not hit and (habs < max(16.0 * EPS * abs(t), dtmin) or habs <= floor or t + h == t):
             status = failure(u, largest0, not_finite)
@@ -376,7 +403,7 @@ def advance(
         attempts += 1
         tnew = stop if hit else t + h
         # Behind a stop at which the right-hand side may jump, begin on its far side.
-        begin = np.nextafter(t, t1) if lifted else t
+        begin = beside(t, t1) if lifted else t
 
         # Try it.
         if method == TSIT5:
@@ -409,7 +436,7 @@ def advance(
                         for j in range(n):
                             jacobian[i, j] = start[n + i * n + j]
                 if fn[DFDT] != 0:
-                    call(fn[DFDT], begin, u, p, ft, 0)
+                    time_slope(fn, begin, h, u, p, k, ft, g)
             counts[N_LU] += 1
             error = np.nan
             if _rodas_factorise(jacobian, h, mass, w, pivots):
@@ -544,7 +571,7 @@ def advance(
                 for q in range(5, poly.shape[0]):
                     for i in range(n):
                         poly[q, i] = 0.0
-        at_event = False
+        at_event, stuck = False, False
         if n_roots > 0:
             theta = first_root(fn[ROOTS], t, h, p, poly, armed, roots, scale, g, roots_work, fired)
             if theta <= 1.0:
@@ -555,10 +582,12 @@ def advance(
                     evaluate_step(spoly, theta, snew)
                 r = 0
                 for e in range(n_events):
-                    if info[2 * e] == KIND_WHEN:
+                    if info[2 * e] == KIND_WHEN or info[2 * e] == KIND_SWITCH:
                         due[e] = fired[r]
+                        stuck = stuck or fired[r] == STUCK
                         r += 1
-                close_roots = close_roots + 1 if abs(tnew - last_root_time) <= CLOSE * abs(tnew) else 0
+                close = max(CLOSE * abs(tnew), 1e-13 * abs(t1 - problem.times[0]))
+                close_roots = close_roots + 1 if abs(tnew - last_root_time) <= close else 0
                 last_root_time = tnew
                 inside = inside and sign * (saveat[next_save] - tnew) < 0.0
         if keep_dense or record:
@@ -600,19 +629,27 @@ def advance(
             if lifted and next_stop < n_stops and tstops[next_stop] == t and tstops[n_stops + next_stop] != 0.0:
                 restart = True
             if method < BY_ADDRESS or restart:
-                call(address, np.nextafter(t, t1) if lifted else t, u, p, k, 0)
+                call(address, beside(t, t1) if lifted else t, u, p, k, 0)
                 counts[N_F] += 1
                 ready = False
             fresh = True
+        side = beside(t, t1) if lifted and t != t1 else t
         if n_timed > 0 and t == stop:
             at_event = collect_due(info, schedule, t, upcoming, occurrences, due) or at_event
+        if lifted and n_roots > 0:
+            at_event = turned(fn[ROOTS], info, side, u, p, armed, roots, roots_work, due) or at_event
         if at_event:
             if save_steps:
                 put_row(out, rows, t, u, s)
                 rows += 1
-            code, logged = fire_due(problem, x, columns, events, t, logged)
+            before_firing = logged
+            code, logged = fire_due(problem, x, columns, events, t, side, 1e-3 * h, logged)
+            if save_steps and logged == before_firing:  # only the equations switched
+                rows -= 1
             status = status_of(code)
-            call(address, t, u, p, k, 0)
+            if stuck and status == RUNNING:
+                status = _CHATTERING
+            call(address, side, u, p, k, 0)
             counts[N_F] += 1
             for i in range(n):
                 if not np.isfinite(k[0, i]):
@@ -620,7 +657,7 @@ def advance(
             if (
                 status == RUNNING
                 and n_roots > 0
-                and pressed(fn[ROOTS], info, t, 1e-3 * h, u, k[0], p, armed, roots, scale, g, roots_work)
+                and settle(fn[ROOTS], info, side, 1e-3 * h, u, k[0], p, armed, roots, scale, g, roots_work)
             ):
                 status = _CHATTERING
             if status == RUNNING and close_roots >= CLOSE_LIMIT + 2 * n_roots:
@@ -628,7 +665,6 @@ def advance(
             restart = True
             ready = False
             fresh = True
-            lifted = False
         elif method >= BY_ADDRESS and not fresh:
             which = method - BY_ADDRESS
             ereals[which, abi.T] = t
@@ -660,7 +696,7 @@ def advance(
                 trial = 0
             fresh = True
             if method >= BY_ADDRESS and not at_event:  # the loop's own methods begin with the slope here
-                call(address, np.nextafter(t, t1) if lifted else t, u, p, k, 0)
+                call(address, beside(t, t1) if lifted else t, u, p, k, 0)
                 counts[N_F] += 1
             method = other if method == first_method else first_method
 

@@ -337,7 +337,7 @@ class Run:
     def _roots(self, form: Form, t: float, u: Floats) -> Floats:
         if form.roots is None:
             return np.empty(0)
-        out = np.empty(len(form.when) + 1)
+        out = np.empty(2 * len(form.when) + 2)  # behind them whether the conditions hold, which `kernel` reads
         form.roots(t, u.ctypes.data, self.p.ctypes.data, out.ctypes.data)
         return out[: len(form.when)]
 

@@ -22,6 +22,7 @@ from ..model.expanded import initial_expressions
 from ..model.inputs import check_span, input_tail, kept_rows, read_rows
 from ..model.interpolate import untail
 from ..model.named import by_name
+from . import switched
 from .integrate import Integrator, vector
 from .problem import NativeFunctions
 
@@ -73,8 +74,9 @@ class Prepared:
         from ..codegen.native import functions
 
         if not isinstance(self.integrator, Integrator):
+            switched.refuse_algebraic(self._model)
             return self.integrator
-        return Integrator(functions(self._model, forward=True))
+        return switched.integrator(self._model, functions(self._model, forward=True))
 
     @cached_property
     def observe(self) -> Callable[[Floats, Floats, Floats], Floats] | None:
@@ -85,6 +87,26 @@ class Prepared:
 
         functions = self.functions
         return lambda t, u, p: observe(functions.observables, functions.n_observables, t, u, p)
+
+    def event_words(self, t: float, u: Floats, p: Floats) -> list[str]:
+        """For each event how messages call it, with the numbers that its times have at (t, u, p)."""
+        from ..codegen.sciml import event_head
+        from .observe import observe
+
+        functions = self.functions
+        timed = [k for k, e in enumerate(functions.events) if e.kind in ("at", "every")]
+        found = [f"event {k} (`{event_head(event)}`)" for k, event in enumerate(self._model.spec.events)]
+        if timed:
+            table = observe(functions.event_times, 4 * len(timed), np.array([t]), u[None, :].copy(), p)[0]
+            for k, (first, period, *_) in zip(timed, table.reshape(-1, 4), strict=True):
+                every = functions.events[k].kind == "every"
+                numbers = f", first at {first:g}" + (f", then every {period:g}" if every else "")
+                if not math.isfinite(first):
+                    numbers += ", which is no time"
+                elif every and not 0.0 < period < math.inf:
+                    numbers += ", which is no period"
+                found[self.event_sources[k]] += numbers
+        return found
 
     @property
     def refine(self) -> Callable[[Floats, Floats, Floats], Floats] | None:

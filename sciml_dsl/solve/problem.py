@@ -21,13 +21,15 @@ from .lane_slots import LaneStep
 class EventInfo:
     """What the solver must know of one event; index k is its place among the model's events.
 
-    `kind` is "when", "at" or "every".  `terminate` ends the integration after the
-    state change.
+    `kind` is "when", "at", "every" or "switch" (which changes the mode and in the way that `rule`
+    says, instead of states; it is not among a solution's events).  `terminate` ends the
+    integration after the state change.
     """
 
     kind: str
     terminate: bool = False
     resets: bool = False  # a `when` event that changes a state its own condition depends on
+    rule: tuple[int, str] = (-1, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +69,12 @@ class NativeFunctions:
     event_times: int = 0
     tsit5: int = 0  # a whole step of Tsit5, for small models
     tsit5_vjp: int = 0  # its reverse sweep
-    switches: int = 0  # times at which the right-hand side may jump
-    n_switches: int = 0
+    turns: int = 0  # times at which the right-hand side may jump: anchor and period of each family
+    n_families: int = 0
+    gaps: int = 0  # functions of time that change sign at further such times
+    n_gaps: int = 0
+    modes: int = 0  # the values that the last `n_modes` parameters take: conditions, signs and whole numbers
+    n_modes: int = 0
     jac_indptr: NDArray[np.int64] | None = field(default=None, repr=False, compare=False)  # pattern of df/du in CSR
     jac_indices: NDArray[np.int64] | None = field(default=None, repr=False, compare=False)
     jac_values: int = 0  # its values in that order, and `jvp`: the part "sparse"
@@ -84,6 +90,8 @@ class NativeFunctions:
     events: tuple[EventInfo, ...] = ()
     extend: Callable[[str], NativeFunctions] | None = field(default=None, repr=False, compare=False)
     """Compiles a further part ("sparse", "stiff", "forward" or "adjoint") and gives all functions with it."""
+    clipped: Callable[[tuple[int, ...]], NativeFunctions] | None = field(default=None, repr=False, compare=False)
+    """`clipped(states)` gives the functions of equations that see these states as zero where they are below."""
     own_step: Callable[..., tuple[int, int]] | None = field(default=None, repr=False, compare=False)
     """`own_step(tableau, operations)` compiles a whole step of an explicit or Rosenbrock method and its
     interpolant; (0, 0) where that does not pay."""
@@ -105,8 +113,8 @@ class NativeFunctions:
 
     @property
     def n_roots(self) -> int:
-        """Number of `when` events."""
-        return sum(event.kind == "when" for event in self.events)
+        """Number of `when` events and switches."""
+        return sum(event.kind in ("when", "switch") for event in self.events)
 
     @property
     def n_timed(self) -> int:

@@ -23,8 +23,11 @@ TSIT5, RODAS5P, BY_ADDRESS, BY_PARTNER = range(4)
     CAUGHT_VALUE,
     CAUGHT_TRACE,
     N_POSITIVE,  # how many indices of states follow that must not be negative
-) = range(16)
-N_OPTIONS = 16
+    N_FAMILIES,  # of times at which the equations turn by themselves
+    AT_MODES,  # where in p the modes of switches begin
+    N_MODES,
+) = range(19)
+N_OPTIONS = 19
 N_TIMES = 8  # t0, t1, dt0, dtmax, dtmin, unused; then the control rows
 
 # Counts, in this order; those before N_STATISTICS are handed out.
@@ -53,3 +56,9 @@ N_COUNTS = 36
     TIME, NEXT_END, STEP_SIZE, LOG_PREVIOUS, LAST_ROOT_TIME, LARGEST0, H_EXPLICIT, LOG_BEFORE,
 ) = range(8)  # fmt: skip
 N_REALS = 8
+
+# Kinds of events.
+KIND_WHEN, KIND_AT, KIND_EVERY, KIND_SWITCH = range(4)
+# What a switch does to its mode; the mode's place in `p` stands above these bits.
+RULE_TRUTH, RULE_SIGN, RULE_UP, RULE_DOWN = range(4)
+RULE_BITS = 2

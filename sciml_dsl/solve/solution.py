@@ -78,6 +78,7 @@ class Solution:
         observables: tuple[str, ...] = (),
         sensitivity_names: tuple[str, ...] = (),
         event_sources: tuple[int, ...] = (),
+        event_words: Callable[[float, Floats, Floats], list[str]] | None = None,
         observe: Callable[[Floats, Floats, Floats], Floats] | None = None,
         densely: Callable[[], Trajectory] | None = None,
         seconds: float = 0.0,
@@ -107,6 +108,7 @@ class Solution:
         self._span = span
         self._u0 = u0
         self._event_sources = event_sources
+        self._event_words = event_words
         self._observe = observe
         self._densely = densely
         self._refine = refine
@@ -176,11 +178,23 @@ class Solution:
             return f"reached t = {self._span[1]:g} in {self.stats['steps']} steps"
         if status == Status.TERMINATED:
             return f"ended by an event at {at}"
+        below = [self.states[i] for i in self._positive if self._trajectory.u_end[i] < 0.0]
+        if below and self._just_fired():
+            return (
+                f"{self._last_event()} takes `{below[0]}` below zero at {at}, where positive= keeps it; "
+                f"let it stop at zero, {below[0]} = max(0, ...)"
+            )
         pressed = [self.states[i] for i in self._positive if self._trajectory.u_end[i] == 0.0]
         if status in (Status.MAX_STEPS, Status.DT_TOO_SMALL) and pressed:
             return (
                 f"stuck at {at}: the equations lead `{pressed[0]}` below zero, where positive= keeps it; "
                 "correct the equations, or end the integration there with an event"
+            )
+        if status == Status.MAX_STEPS and 2 * len(self._trajectory.event_t) > self._attempts():
+            return (
+                f"gave up at {at} after max_steps = {self._attempts()} steps, of which "
+                f"{len(self._trajectory.event_t)} ended at an event, the last of them {self._last_event()}; "
+                "raise max_steps, or check how often it is meant to happen"
             )
         unreachable = self._unreachable() if status in (Status.MAX_STEPS, Status.DT_TOO_SMALL) else ""
         if unreachable:
@@ -196,6 +210,11 @@ class Solution:
             return (
                 f"the solution blows up at {at}: {self._growth()}; "
                 "end the time span earlier, or check signs and parameters"
+            )
+        if status == Status.NONFINITE and self._just_fired() and not np.isfinite(self._trajectory.u_end).all():
+            return (
+                f"the state change of {self._last_event()} gives NaN or infinity at {at} "
+                f"({self._where_not_finite()})"
             )
         if status == Status.NONFINITE:
             return (
@@ -221,12 +240,31 @@ class Solution:
                 f"at {at} the algebraic equations have no solution, or no single one; look for an event that "
                 "contradicts them, or for the point where they stop determining their unknowns"
             )
+        if status == Status.EVENT_CHATTERING and not self._just_fired():
+            return (
+                f"a condition in the equations (a comparison, sign, floor or mod) turns back and forth at {at}: the "
+                "solution slides along its boundary, where sensitivities by switching end; end the time span earlier, "
+                "or smooth the condition"
+            )
         if status == Status.EVENT_CHATTERING:
             return (
                 f"an event fires again and again at {at} without time passing ({self._last_event()}); "
                 "let its state change lead away from its condition, or end with `terminate`"
             )
-        return "the time of an event is not a number, or the period of an `every` event is not positive"
+        return self._invalid_events()
+
+    def _invalid_events(self) -> str:
+        general = "the time of an event is not a number, or the period of an `every` event is not positive"
+        if self._event_words is None:
+            return general
+        words = self._event_words(self._span[0], self._u0, self._p)
+        bad = [text for text in words if text.endswith(("no time", "no period"))]
+        return "; ".join(bad) if bad else general
+
+    def _just_fired(self) -> bool:
+        """Was an event the last thing that happened?"""
+        times = self._trajectory.event_t
+        return bool(times.size) and bool(abs(times[-1] - self.t_end) <= 1e-12 * abs(self.t_end))
 
     def _attempts(self) -> int:
         rejected = 0 if self.method in SUNDIALS else self._trajectory.counts[1]  # which do not count steps they repeat
@@ -266,11 +304,16 @@ class Solution:
         )
 
     def _last_event(self) -> str:
-        return f"event {self.events[-1][1] + 1} of the model" if self.events else "an event"
+        if not self.events:
+            return "an event"
+        k = self.events[-1][1]
+        if self._event_words is None:
+            return f"event {k}"
+        return self._event_words(self._span[0], self._u0, self._p)[k].partition(", first at ")[0]
 
     @property
     def events(self) -> list[tuple[float, int]]:
-        """Events that fired: (time, index of the event in the order of definition)."""
+        """Events that fired: (time, number of the event in the order of definition, from 0; messages count alike)."""
         times, indices = self._trajectory.event_t.tolist(), self._trajectory.event_k.tolist()
         if self._event_sources:
             indices = [self._event_sources[k] for k in indices]
@@ -395,7 +438,7 @@ class Solution:
             self._observed = self._observables(self.t, self.u)
         if self._densely is not None and len(self.t):
             self._interpolated(self.t[:0])
-        return {**self.__dict__, "_observe": None, "_densely": None, "_refine": None}
+        return {**self.__dict__, "_observe": None, "_densely": None, "_refine": None, "_event_words": None}
 
     def __len__(self) -> int:
         return len(self.t)

@@ -82,15 +82,17 @@ class Events(NamedTuple):
     due: Any
     armed: Any
     fired: Any
-    roots: Any  # values at t
+    roots: Any  # values at t, then whether the conditions hold
     roots_work: Any
-    scale: Any  # largest size of each root function in the last step
+    scale: Any  # largest size of each root function in the last step, see `fire`
     schedule: Any
     upcoming: Any
     occurrences: Any
     jump: Any
     before: Any
     after: Any
+    shift: Any  # (m) how the time of an event moves
+    families: Any  # (2 F) anchor and period of the times at which the equations turn by themselves
     log_t: Any
     log_k: Any
 
@@ -201,6 +203,8 @@ def more_log(events: Events, room: int) -> Events:
         events.jump,
         events.before,
         events.after,
+        events.shift,
+        events.families,
         log_t,
         log_k,
     )

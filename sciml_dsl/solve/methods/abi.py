@@ -86,8 +86,10 @@ N_INTS = 32
     FETCH_ERROR,
     GIL_RELEASE,
     LINEAR_ALGEBRA,  # the compiled function of linear/by_address.py
-) = range(22)
-HEAD = 22
+    TURNS,  # times at which conditions in the equations turn by themselves
+    MODES,  # the values that the modes of switches have at a point
+) = range(24)
+HEAD = 24
 
 # Control, one row for each kind of method, all of them behind the times (see kernel.py).
 (

@@ -111,6 +111,15 @@ def _attempt(fn: Any, t: float, h: float, u: Any, p: Any, ints: Any, work: Any, 
         evaluate_jacobian(fn, t, u, 0, p, ints, work, iwork)
         if fn[abi.DFDT] != 0:
             call_at(fn[abi.DFDT], t, u, 0, p, work, ft)
+            infinite = False
+            for i in range(n):
+                infinite = infinite or not np.isfinite(work[ft + i])
+            if infinite:  # as that of sqrt(t) at 0: a difference over the step
+                call_at(fn[abi.F], t + h, u, 0, p, work, g)
+                ints[abi.COUNT_F] += 1
+                for i in range(n):
+                    if not np.isfinite(work[ft + i]):
+                        work[ft + i] = (work[g + i] - work[slope + i]) / h
         iwork[iown + HAVE_JACOBIAN] = 1
     if not factor(1.0 / (h * work[gamma]), 1.0, fn, p, ints, work, iwork):
         return float(np.nan)

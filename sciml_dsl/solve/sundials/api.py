@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InputError, UnsupportedError
+from .. import turning
 from ..integrate import Integrator, Trajectory
-from ..observe import observe
 from ..prepare import Prepared
 from ..solution import Solution
 from ..status import Status
@@ -103,8 +103,8 @@ def _tolerance(name: str, value: Any, n: int) -> Floats:
 
 def _all_stops(functions: NativeFunctions, stops: Floats, t0: float, t1: float, u0: Floats, p: Floats) -> Floats:
     """`stops`, and the times at which the right-hand side switches by itself, strictly inside the span, in order."""
-    if functions.n_switches:
-        own = observe(functions.switches, functions.n_switches, np.array([t0]), u0[None, :].copy(), p)[0]
+    own = turning.inside(functions, t0, t1, u0, p)
+    if own.size:
         stops = np.concatenate([stops, own])
     inside = np.unique(stops[(stops > min(t0, t1)) & (stops < max(t0, t1))])
     return inside[::-1] if t1 < t0 else inside
