@@ -41,9 +41,9 @@ def sensitivities(text: str, end: float, method: str) -> dict[str, float]:
         ("floor(t) == 3", 1.0),
         ("sin(2*pi*t) > 0.999", 30 * math.acos(0.999) / math.pi),
         ("cos(w*t + 0.3) < -0.9999", None),
-        ("exp(-t) > 0.999 or t > 29.9995", -math.log(0.999) + 5e-4),
+        ("exp(-t) > 0.9 or t > 29.9995", -math.log(0.9) + 5e-4),
         ("1/(1 + t) > 0.5 and not t < 0.9999", 1e-4),
-        ("sin(t)^2 + cos(3*t)^3 > 1.95", None),  # no closed form
+        ("sin(t)^2 + cos(3*t)^3 > 1.7", None),  # no closed form
         ("sin(t^2/10) > 0.9999", None),
         ("t > w and t < 2.0001", 1e-4),
     ],
@@ -54,7 +54,7 @@ def test_short_pulses_are_stepped_on(condition: str, share: float | None) -> Non
         t = (np.arange(3_000_000) + 0.5) * 1e-5
         holds = {
             "cos": np.cos(2 * t + 0.3) < -0.9999,
-            "sin(t)": np.sin(t) ** 2 + np.cos(3 * t) ** 3 > 1.95,
+            "sin(t)": np.sin(t) ** 2 + np.cos(3 * t) ** 3 > 1.7,
             "sin(t^2": np.sin(t**2 / 10) > 0.9999,
         }
         share = float(next(h for key, h in holds.items() if condition.startswith(key)).mean() * 30)
@@ -87,7 +87,7 @@ def test_periodic_doses_and_a_converter() -> None:
     staircase = sd.model("x' = floor(t); x(0) = 0").solve((0, 30))
     assert staircase["x"][-1] == pytest.approx(435, rel=1e-12)
     clipped = sd.model("x' = max(0, sin(2*pi*t) - 0.5); x(0) = 0").solve((0, 30), rtol=1e-8, atol=1e-10)
-    assert clipped["x"][-1] == pytest.approx(30 * (math.cos(math.pi / 6) / math.pi - 1 / 3), rel=1e-6)
+    assert clipped["x"][-1] == pytest.approx(30 * (math.cos(math.pi / 6) / math.pi - 1 / 6), rel=1e-6)
 
 
 def test_many_turning_times_need_no_memory_and_arrays_turn_too() -> None:
@@ -182,7 +182,8 @@ def test_periodic_conditions_and_whole_numbers(method: str) -> None:
     found = sensitivities("x' = -a*ceil(x); x(0) = 2.5; param a = 1", 0.5, method)
     assert found == pytest.approx({"a": -1.0}, rel=1e-9)  # 3 a (t - 1/(6 a)) from 2.5 is 2 - 2 a (t - 1/(6 a))
     found = sensitivities("x' = if sin(w*t) > 0.5 then 1 else 0; x(0) = 0; param w = 2", 4, method)
-    assert found == pytest.approx({"w": -2 * (2 * math.pi / 3) / 4}, rel=1e-9)  # two pulses of 2π/(3 w)
+    # a pulse of 2π/(3 w), and the one that began at 13π/(6 w)
+    assert found == pytest.approx({"w": (13 * math.pi / 6 - 2 * math.pi / 3) / 4}, rel=1e-9)
 
 
 def test_two_parameters_that_name_the_same_time() -> None:

@@ -286,7 +286,7 @@ def _base(system: System) -> NativeFunctions:
         n_gaps=len(system.turns.gaps),
         n_inputs=len(system.inputs),
         mass=tuple(float(i not in system.algebraic) for i in range(system.n)) if system.algebraic else (),
-        events=tuple(EventInfo(e.kind, e.terminate, _resets(system, e), e.rule) for e in system.events),
+        events=tuple(EventInfo(e.kind, e.terminate, _resets(system, e), e.rule, e.twin) for e in system.events),
         keepalive=tuple(code for code, _ in parts),
         n_modes=len(system.modes),
         **addresses,  # type: ignore[arg-type]

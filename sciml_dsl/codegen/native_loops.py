@@ -155,7 +155,7 @@ def _base(system: LoopSystem) -> NativeFunctions:
         n_inputs=len(system.inputs),
         n_families=len(turning_times(system).families),
         n_gaps=len(turning_times(system).gaps),
-        events=tuple(EventInfo(e.kind, e.terminate, _resets(system, e)) for e in system.events),
+        events=tuple(EventInfo(e.kind, e.terminate, _resets(system, e), twin=e.twin) for e in system.events),
         initial_slopes=initial_slopes(system),
         keepalive=code,
         **addresses,

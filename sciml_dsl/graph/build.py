@@ -179,7 +179,10 @@ class Builder:
             if isinstance(condition, ast.Binary) and condition.op == "==":
                 gap = g.sub(self.lower(condition.left), self.lower(condition.right))
                 back = g.neg(gap)
-                return [replace(done, root=root, holds=g.call("ge", root, zero)) for root in (gap, back)]
+                return [
+                    replace(done, root=root, holds=g.call("ge", root, zero), twin=twin)
+                    for root, twin in ((gap, 1), (back, -1))
+                ]
             return [replace(done, root=self._root(condition), holds=self.lower(condition))]
         if event.kind == "at":
             assert event.time is not None

@@ -546,7 +546,7 @@ class LoopBuilder(Builder):
         for block in event.blocks:
             changes += self.statement(block, self.arrays[block.array].start)
         return [
-            LoopEvent(e.kind, e.root, e.first, e.period, e.last, tuple(changes), e.terminate, k, e.holds)
+            LoopEvent(e.kind, e.root, e.first, e.period, e.last, tuple(changes), e.terminate, k, e.holds, e.twin)
             for e in self._event(k, event)
         ]
 

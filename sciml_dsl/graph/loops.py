@@ -46,6 +46,7 @@ class LoopEvent:
     terminate: bool
     source: int
     holds: int = -1
+    twin: int = 0
 
 
 @dataclass

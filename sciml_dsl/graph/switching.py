@@ -123,7 +123,7 @@ class _Modes:
         g = self.base.graph
         zero = g.const(0.0)
         holds = g.call("gt" if strict else "ge", root, zero)
-        return EventNodes("switch", root, zero, zero, zero, self.base.state_leaves, False, -1, holds, rule)
+        return EventNodes("switch", root, zero, zero, zero, self.base.state_leaves, False, -1, holds, 0, rule)
 
 
 class _Finder:

@@ -38,6 +38,7 @@ class EventNodes:
     terminate: bool
     source: int  # position in ModelSpec.events
     holds: int = -1  # of "when" and "switch": the condition, 1 or 0
+    twin: int = 0  # of the two events of one `==`: 1 for the first, -1 for the second
     rule: tuple[int, str] = (-1, "")  # of a "switch": which mode, and how it changes
 
 

@@ -38,6 +38,7 @@ from .slots import (
 # its event has just put it on the edge, from where it leads away.
 WAITING, ARMED, LEAVING = range(3)
 STUCK = 2  # of `fired`
+DONE = -1  # of `due`, while events fire
 
 SAMPLES = 5  # parts of a step in which sign changes are looked for; of interpolants above degree four, twice the degree
 ROUNDS = 20  # rounds of events making further events true at one time
@@ -304,6 +305,7 @@ def fire(
     which a root function counts as on the edge, negative for events that did not fire or
     whose root function did not rise when they did.  Events that others turn
     true have no time of their own: it moves with that of the event before.
+    The two events of `x == 0` do not turn each other true: right after a crossing, the other way is not seen yet.
     The log must have room for ROUNDS entries of each event.  Returns (code, logged).
     """
     n = u.size
@@ -325,9 +327,9 @@ def fire(
     for number in range(ROUNDS):
         acted = False
         for k in range(count):
-            if due[k] == 0:
+            if due[k] <= 0:
                 continue
-            due[k] = 0
+            due[k] = DONE
             acted = True
             switch = info[2 * k] == KIND_SWITCH
             if columns.size > 0:
@@ -360,14 +362,19 @@ def fire(
                 if info[2 * k + 1] & 1 != 0 and code == CONTINUE:
                     code = TERMINATE
         if not acted or code != CONTINUE:
+            for k in range(count):
+                due[k] = 0
             return code, logged
         if n_roots > 0:
             call(fn[5], side, u, p, g, 0)
             r = 0
             for k in range(count):
                 if info[2 * k] == KIND_WHEN or info[2 * k] == KIND_SWITCH:
+                    twin = 0
+                    if info[2 * k] == KIND_WHEN:
+                        twin = ((info[2 * k + 1] & 4) - (info[2 * k + 1] & 8) // 2) // 4
                     if g[n_roots + r] == 0.0:
-                        if g[r] == g[r]:
+                        if g[r] == g[r] and (twin == 0 or due[k + twin] != DONE):
                             armed[r] = ARMED
                     elif armed[r] == ARMED:
                         armed[r] = WAITING
@@ -377,6 +384,8 @@ def fire(
                     last[r] = g[r]
                     last[n_roots + r] = g[n_roots + r]
                     r += 1
+    for k in range(count):
+        due[k] = 0
     return CHATTERING, logged
 
 

@@ -139,7 +139,7 @@ def _info(event: EventInfo, first_mode: int) -> tuple[int, int]:
     if event.kind == "switch":
         mode, rule = event.rule
         return KIND_SWITCH, ((first_mode + mode) << RULE_BITS) + _RULES[rule]
-    return _KINDS[event.kind], event.terminate + 2 * event.resets
+    return _KINDS[event.kind], event.terminate + 2 * event.resets + {0: 0, 1: 4, -1: 8}[event.twin]
 
 
 def vector(value: Any, size: int | None = None, what: str = "array") -> Floats:

@@ -30,6 +30,7 @@ class EventInfo:
     terminate: bool = False
     resets: bool = False  # a `when` event that changes a state its own condition depends on
     rule: tuple[int, str] = (-1, "")
+    twin: int = 0  # of the two events of one `==`: 1, the other way is the next event; -1, the one before
 
 
 @dataclass(frozen=True, slots=True)

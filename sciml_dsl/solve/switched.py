@@ -64,7 +64,10 @@ def _switched(model: Model) -> System | None:
 
     if model.spec.as_loops:
         loops = model.loops
-        if not may_jump(loops.graph, [nest.node for nest in (*loops.rhs, *loops.temporaries)]):
+        memory = loops._memory
+        if "may jump" not in memory:
+            memory["may jump"] = may_jump(loops.graph, [nest.node for nest in (*loops.rhs, *loops.temporaries)])
+        if not memory["may jump"]:
             return None
     system = model.system
     if "switched" not in system._memory:
