@@ -38,15 +38,15 @@ def may_jump(graph: Graph, roots: Sequence[int]) -> bool:
 
 def jumps(
     graph: Graph, roots: Sequence[int], varies: Callable[[int], bool], p: Sequence[float], u: Sequence[float],
-    smooth: frozenset[int] = frozenset(),
+    smooth: frozenset[int] = frozenset(), conditions: Sequence[int] = (),
 ) -> list[int]:  # fmt: skip
     """The nodes below `roots` that make them jump at a time that something moves, in order.
 
     Arguments: `varies(node)`, whether a leaf changes along a solution (time besides); `p`, `u`, numbers near
-    which branches are compared, NaN for unknown ones; `smooth`, conditions known to make no difference.
+    which branches are compared, NaN for unknown ones; `smooth`, conditions known to make no difference;
+    `conditions`, root functions of events, where everything counts that jumps.
     """
-    finder = _Finder(graph, roots, varies, p, u, smooth)
-    return finder.find()
+    return _Finder(graph, roots, varies, p, u, smooth, conditions).find()
 
 
 def switched(system: System, p: Sequence[float], u: Sequence[float]) -> System | None:
@@ -62,7 +62,10 @@ def switched(system: System, p: Sequence[float], u: Sequence[float]) -> System |
     (3, 2)
     """
     graph, states = system.graph, set(system.state_leaves)
-    found = jumps(graph, system.rhs, lambda node: node in states or graph.op[node] == "netcall", p, u, system.smooth)
+    conditions = [event.root for event in system.events if event.kind == "when"]
+    found = jumps(
+        graph, system.rhs, lambda node: node in states or graph.op[node] == "netcall", p, u, system.smooth, conditions
+    )
     return _Modes(system, found).system() if found else None
 
 
@@ -80,7 +83,8 @@ class _Modes:
         values: list[int] = []
         new: dict[int, int] = {}
         chosen = set(self.nodes)
-        for node in g.reachable(base.rhs):
+        when = [event for event in base.events if event.kind == "when"]
+        for node in g.reachable([*base.rhs, *(node for event in when for node in (event.root, event.holds))]):
             args = tuple(new[a] for a in g.args[node])
             if node not in chosen:
                 new[node] = rebuilt(g, node, args)
@@ -93,7 +97,10 @@ class _Modes:
             base,
             parameters=(*base.parameters, *(f"mode {k + 1}" for k in range(len(values)))),
             rhs=tuple(new[node] for node in base.rhs),
-            events=(*base.events, *events),
+            events=(
+                *(replace(e, root=new[e.root], holds=new[e.holds]) if e.kind == "when" else e for e in base.events),
+                *events,
+            ),
             modes=tuple(values),
             _memory={},
         )
@@ -129,11 +136,13 @@ class _Modes:
 class _Finder:
     def __init__(
         self, graph: Graph, roots: Sequence[int], varies: Callable[[int], bool], p: Sequence[float],
-        u: Sequence[float], smooth: frozenset[int],
+        u: Sequence[float], smooth: frozenset[int], conditions: Sequence[int],
     ) -> None:  # fmt: skip
         self.graph, self.roots, self.p, self.u, self.smooth = graph, roots, p, u, smooth
         self.time = graph.leaf("t")
-        self.order = graph.reachable(roots)
+        self.order = graph.reachable([*roots, *conditions])
+        self.of_equations = set(graph.reachable(roots))
+        self.of_conditions = set(graph.reachable(conditions))
         # What each node depends on: something that varies, time, a parameter.
         self.state: dict[int, bool] = {}
         self.moving: dict[int, bool] = {}
@@ -145,8 +154,9 @@ class _Finder:
             self.given[node] = self._is_parameter(node) or any(self.given[a] for a in args)
         self.users: dict[int, list[int]] = {}
         for node in self.order:
-            for a in graph.args[node]:
-                self.users.setdefault(a, []).append(node)
+            if node in self.of_equations:
+                for a in graph.args[node]:
+                    self.users.setdefault(a, []).append(node)
         self.branches = any(graph.op[node] == "select" for node in self.order)
 
     def _is_parameter(self, node: int) -> bool:
@@ -158,6 +168,9 @@ class _Finder:
         first = []
         for node in self.order:
             if graph.op[node] not in JUMPING or node in self.smooth:
+                continue
+            if node in self.of_conditions and (self.state[node] or self.moving[node]):
+                first.append(node)
                 continue
             if not self.state[node] and not (self.moving[node] and self.given[node]):
                 continue  # does not change, or at times that nothing moves

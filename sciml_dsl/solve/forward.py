@@ -56,7 +56,8 @@ def event_shift(buffer: Any, n: int, columns: Any, before: Any, s: Any, shift: A
     """How the time of an event moves with each column, into `shift` (m).
 
     dtau = -(g_u S + g_p)/(g_u f- + g_t), with `before` the right-hand side f- and
-    `buffer` as of `jump`.
+    `buffer` as of `jump`.  A root function that does not change in time turned by a jump of a measured
+    input, whose time does not move.
     """
     m = columns.size
     n_params = (buffer.size - 3 * n - n * n - 1) // (n + 1)
@@ -70,7 +71,7 @@ def event_shift(buffer: Any, n: int, columns: Any, before: Any, s: Any, shift: A
         moved = buffer[g_p + index] if index >= 0 else 0.0
         for i in range(n):
             moved += buffer[g_u + i] * s[i * m + c]
-        shift[c] = -moved / rate if moved != 0.0 else 0.0
+        shift[c] = -moved / rate if moved != 0.0 and rate != 0.0 else 0.0
 
 
 @inner()

@@ -394,7 +394,7 @@ class Integrator:
         p = vector(p, None if functions.n_inputs else self._size_p, "p")
         m = columns.size
         flat = EMPTY
-        owner = self._keeping(tuple(positive)) if len(positive) and functions.clipped is not None else self
+        owner = self._keeping(tuple(positive)) if self._clips(positive, method) else self
         choice = owner.choice(
             "tsit5" if record and method == "auto" else method, self.aim(rtol, atol), m > 0, linear_solver, by_tolerance
         )
@@ -468,6 +468,10 @@ class Integrator:
             choice.work,
             choice.iwork,
         )
+
+    def _clips(self, positive: Sequence[int], method: str) -> bool:
+        """Do the equations see states that must not be negative as zero?  A power series has no kink."""
+        return len(positive) > 0 and self.functions.clipped is not None and not is_taylor(method)
 
     def _keeping(self, positive: tuple[int, ...]) -> Integrator:
         """Integration of the equations that see these states as zero where stages take them below."""

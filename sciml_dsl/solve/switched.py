@@ -66,13 +66,14 @@ def _switched(model: Model) -> System | None:
         loops = model.loops
         memory = loops._memory
         if "may jump" not in memory:
-            memory["may jump"] = may_jump(loops.graph, [nest.node for nest in (*loops.rhs, *loops.temporaries)])
+            roots = [nest.node for nest in (*loops.rhs, *loops.temporaries)]
+            memory["may jump"] = may_jump(loops.graph, roots + [e.root for e in loops.events if e.kind == "when"])
         if not memory["may jump"]:
             return None
     system = model.system
     if "switched" not in system._memory:
         found = None
-        if may_jump(system.graph, system.rhs):
+        if may_jump(system.graph, [*system.rhs, *(e.root for e in system.events if e.kind == "when")]):
             p = _defaults(model)
             given = [system.graph.const(math.nan) if node is None else node for node in system.initial]
             found = switched(system, p, values(system.graph, given, 0.0, [], p))
