@@ -203,7 +203,11 @@ def test_switches_beside_events() -> None:
     np.testing.assert_allclose(sol.sensitivities[-1, 0], [0.5, 0.0, 1 - 2], atol=1e-10)
     assert sol.events == [(0.5, 0)]
     # conditions of events that jump move like what makes them jump
-    text = "x' = a; n' = 0; x(0) = 0; n(0) = 0; param a = 1, w = 0.3\nwhen floor(x) >= 2: x += 1\nwhen mod(t, 1.2) < w: n += x"
+    text = """
+        x' = a; n' = 0; x(0) = 0; n(0) = 0; param a = 1, w = 0.3
+        when floor(x) >= 2: x += 1
+        when mod(t, 1.2) < w: n += x
+    """
     sol = sd.model(text).solve((0, 3), sensitivities=True, saveat=[3.0], **TIGHT)
     # n takes x at 1.2, a 1.2, and at 2.4, a 2.4 + 1
     np.testing.assert_allclose(sol.sensitivities[-1], [[3.0, 0], [3.6, 0]], atol=1e-9)
@@ -214,7 +218,7 @@ def test_switches_beside_events() -> None:
 
 
 def test_measured_inputs_switch_at_times_that_do_not_move() -> None:
-    model = sd.model("input u hold; x' = if u > a then b else 1; x(0) = 0; param a = 0.5, b = 3")
+    model = sd.model("input u constant; x' = if u > a then b else 1; x(0) = 0; param a = 0.5, b = 3")
     inputs = {"u": ([0, 1, 2, 3], [0, 1, 0, 0])}
     sol = model.solve((0, 3), inputs=inputs, sensitivities=True, saveat=[3.0], **TIGHT)
     assert sol["x"][-1] == pytest.approx(5, rel=1e-12)

@@ -29,6 +29,7 @@ from .llvm import Module
 from .llvm_network import number
 from .taylor_series import coefficients, operations
 
+_SINGULAR = frozenset({"sqrt", "cbrt", "log", "log2", "log10", "log1p", "pow", "asin", "acos", "acosh", "atanh"})
 DECAY = 2.0
 """How much smaller (in natural logarithms) each coefficient's term is than the one before, at the order that suits
 a tolerance: the optimum of Jorba & Zou, step = radius of convergence/e^2."""
@@ -52,16 +53,35 @@ LARGEST = 6000
 
 
 def fits(system: System, order: int, largest: int) -> bool:
-    """Has the model power series, and are they at most `largest` operations?"""
+    """Has the model power series, at most `largest` operations of them, and nothing singular in time alone?
+
+    The series of sqrt(t) at 0, where many a span begins, is infinite; Runge-Kutta methods do not notice.
+    """
     if not 0 < system.n * order <= largest:  # every state is a series: most large models end here
         return False
-    if len(system.graph.reachable(system.rhs)) > 4 * largest:
+    if len(system.graph.reachable(system.rhs)) > 4 * largest or _singular_in_time(system):
         return False
     try:
         program = decompose(system.graph.copy(), system.rhs)
     except UnsupportedError:
         return False
     return operations(program, order) <= largest
+
+
+def _singular_in_time(system: System) -> bool:
+    """Is there a root, logarithm or the like of time (and parameters) alone?"""
+    graph, states = system.graph, set(system.state_leaves)
+    moving: dict[int, bool] = {}
+    free: dict[int, bool] = {}
+    for node in graph.reachable(system.rhs):
+        args = graph.args[node]
+        moving[node] = node == system.time_leaf or any(moving[a] for a in args)
+        free[node] = node not in states and all(free[a] for a in args)
+        if graph.op[node] in _SINGULAR and moving[args[0]] and free[args[0]]:
+            exponent = graph.data[args[-1]]
+            if graph.op[node] != "pow" or not (isinstance(exponent, float) and exponent.is_integer()):
+                return True
+    return False
 
 
 def build(system: System, order: int) -> Module:

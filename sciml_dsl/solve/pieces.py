@@ -278,7 +278,7 @@ class Run:
         """Look after events whose root function still vanishes, but for rounding, and rises.
 
         One that is below zero would fire once more at once, and is noted (`edges`).  True where
-        an event put itself there: it would have to fire without end (`events.pressed`).
+        an event put itself there: it would have to fire without end (`events.settle`).
         """
         own = [r for r, k in enumerate(form.when) if k in fired]
         if not own:
