@@ -135,6 +135,17 @@ def test_events_on_conditions_in_time_alone() -> None:
     assert sd.model("x' = 0; x(0) = 1\nwhen t > 0: x = 5").solve((0, 1)).events == [(0.0, 0)]
 
 
+def test_conditions_in_time_see_what_events_of_that_time_make() -> None:
+    model = sd.model("""
+        A' = -k*A; A(0) = 0; param k = 0.1, dose = 100
+        every 24 from 0 until 72: A += dose
+        when A < 10 and t > 72: terminate
+    """)
+    sol = model.solve((0, 200), **TIGHT)
+    peak = 100 * sum(math.exp(-2.4 * j) for j in range(4))
+    assert sol.status == Status.TERMINATED and sol.t_end == pytest.approx(72 + 10 * math.log(peak / 10), rel=1e-8)
+
+
 # ------------------------------------------------------------ sensitivities
 
 

@@ -235,9 +235,12 @@ def first_root(
 
 @inner()
 def turned(
-    roots: int, info: Any, side: float, u: Any, p: Any, armed: Any, last: Any, g: Any, due: Any
+    roots: int, info: Any, side: float, u: Any, p: Any, armed: Any, last: Any, g: Any, due: Any, timed: bool
 ) -> bool:
-    """Mark in `due` what has turned true across a stop, by time alone; `side` is just behind the stop."""
+    """Mark in `due` what has turned true across a stop, by time alone; `side` is just behind the stop.
+
+    Where events at given times are due (`timed`), `when` events wait for what these make of the state.
+    """
     count = armed.size
     any_due = False
     call(roots, side, u, p, g, 0)
@@ -247,7 +250,7 @@ def turned(
             if g[count + r] == 0.0:
                 if g[r] == g[r]:
                     armed[r] = ARMED
-            elif armed[r] == ARMED:
+            elif armed[r] == ARMED and (not timed or info[2 * k] == KIND_SWITCH):
                 armed[r] = WAITING
                 due[k] = 1
                 any_due = True

@@ -211,14 +211,17 @@ def _begin(
     _set_modes(problem, x, events, side)
     n_roots = events.armed.size
     due = False
+    if events.upcoming.size > 0:
+        due = collect_due(problem.info, events.schedule, t, events.upcoming, events.occurrences, events.due)
     if n_roots > 0:
         call(fn[ROOTS], t, u, p, events.roots, 0)
         for r in range(n_roots):
             seen = events.roots[n_roots + r] == 0.0 and events.roots[r] == events.roots[r]
             events.armed[r] = ARMED if seen else WAITING
-        due = turned(fn[ROOTS], problem.info, side, u, p, events.armed, events.roots, events.roots_work, events.due)
-    if events.upcoming.size > 0:
-        due = collect_due(problem.info, events.schedule, t, events.upcoming, events.occurrences, events.due) or due
+        due = (
+            turned(fn[ROOTS], problem.info, side, u, p, events.armed, events.roots, events.roots_work, events.due, due)
+            or due
+        )
     if due:
         code, logged = fire_due(problem, x, columns, events, t, side, 0.0, logged)
         status = status_of(code)

@@ -634,10 +634,12 @@ def advance(
                 ready = False
             fresh = True
         side = beside(t, t1) if lifted and t != t1 else t
+        timed = False
         if n_timed > 0 and t == stop:
-            at_event = collect_due(info, schedule, t, upcoming, occurrences, due) or at_event
+            timed = collect_due(info, schedule, t, upcoming, occurrences, due)
+            at_event = timed or at_event
         if lifted and n_roots > 0:
-            at_event = turned(fn[ROOTS], info, side, u, p, armed, roots, roots_work, due) or at_event
+            at_event = turned(fn[ROOTS], info, side, u, p, armed, roots, roots_work, due, timed) or at_event
         if at_event:
             if save_steps:
                 put_row(out, rows, t, u, s)
