@@ -54,7 +54,7 @@ class End:
 def others(problem: Problem, name: str, rtol: float) -> Callable[[], Any]:
     """A solve by scipy or CVODE."""
     model = problem.model()
-    f, jac, p = model.rhs("numba"), model.jac("numba"), np.zeros(0)
+    f, jac, p = model.rhs("numba").function, model.jac("numba").function, np.zeros(0)
     u0, atol = np.array(problem.u0, float), rtol * problem.zero
 
     def scipy() -> Any:

@@ -170,6 +170,18 @@ class FitError(SolveError):
     """No start of a fit gave a finite loss."""
 
 
+def clipped(text: str, most: int = 80) -> str:
+    """`text` as a message quotes it: of a long one, its beginning and its end.
+
+    >>> clipped("x" * 1000, 20), clipped("short")
+    ('xxxxxxxxxxx...xxxxxx', 'short')
+    """
+    if len(text) <= most:
+        return text
+    tail = most // 3
+    return f"{text[: most - tail - 3]}...{text[-tail:]}"
+
+
 def suggest(name: str, known: Iterable[str]) -> str | None:
     """A did-you-mean hint for `name` among `known`, or None when nothing is close."""
     close = difflib.get_close_matches(name, list(known), n=3, cutoff=0.6)

@@ -31,6 +31,17 @@ CASES = [
     ("x' = ⟦max(x)⟧", sd.NameModelError, "at least 2 arguments", ""),
     ("f(a, b) = a*b; x' = ⟦f(x)⟧", sd.NameModelError, "takes 2 arguments, not 1", "f(a, b)"),
     ("x' = 1; ⟦exp(q)⟧ = q", sd.NameModelError, "built in", "another name"),
+    ("x' = ⟦x*1/0⟧", sd.ModelError, "`x*1/0` divides by zero", ""),
+    ("f(a) = ⟦a/0⟧; x' = f(x)", sd.ModelError, "`a/0` divides by zero", ""),
+    ("const z = 0; x' = ⟦x/z⟧", sd.ModelError, "`x/z` divides by zero", ""),
+    ("u[i]' = ⟦u[i]/0⟧ for i in 1..3", sd.ModelError, "divides by zero", ""),
+    ("x' = 9^9^⟦9^9^9⟧*x", sd.ModelError, "the constant `9^9^9` overflows", "1.8e308"),
+    ("x' = ⟦1e308*10⟧", sd.ModelError, "overflows", "1.8e308"),
+    ("x' = (⟦-8)^(1/3⟧)", sd.ModelError, "is not a real number", "cbrt"),
+    ("x' = ⟦log(0)⟧*x", sd.ModelError, "the constant `log(0)` has no finite value", ""),
+    ("x' = y; y' = x; x(0) = ⟦2*y(0)⟧; y(0) = x(0)", sd.ModelError, "given by each other", "give a number for x(0)"),
+    ("x' = y; y' = x; x(0) = y(0) ⟦=⟧ 1", sd.SyntaxModelError, "a second `=`", "write x(0) = 1; y(0) = 1"),
+    ("x' = a; ⟦a⟧ = x'", sd.ModelError, "`a` depends on itself", "a' = ..."),
     ("x' ⟦==⟧ 3*x", sd.SyntaxModelError, "`==` compares", "write `=`"),
     ("x' ⟦:=⟧ 3*x", sd.SyntaxModelError, "`:=`", "write `=`"),
     ("x' = x ⟦=⟧ 3", sd.SyntaxModelError, "a second `=`", "compare with `==`"),
@@ -185,6 +196,35 @@ def test_nesting_and_size_have_limits():
         sd.model(f"f0(x) = x; {chain}; x' = f399(x)")
     with pytest.raises(sd.ModelError, match="weights"):
         sd.model("x' = U(x); neural U(a) { hidden = [90000, 90000] }")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "d^1000000x/dt^1000000 = x",
+        "x" + "'" * 60_000 + " = x",
+        "x' = y" + "'" * 60_000,
+        "x" + "′" * 101 + "(0) = 1",
+        "2*d^1000000x/dt^1000000 = x",
+        "d^1000000x/dt^1000000 + x = x^2",
+        "u[i]" + "'" * 60_000 + " = 1 for i in 1..3",
+    ],
+)
+def test_the_order_of_derivatives_is_bounded_before_anything_of_that_size_is_made(text):
+    import tracemalloc
+
+    tracemalloc.start()
+    with pytest.raises(sd.SyntaxModelError, match=r"of order [0-9,]+: 100 is the highest") as caught:
+        sd.model(text)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert caught.value.line == 1
+    assert peak < 30e6
+    assert len(str(caught.value)) < 1000
+
+
+def test_the_highest_order_is_read():
+    assert len(sd.model("d^100x/dt^100 = x").states) == 100
 
 
 def test_long_chains_of_definitions_are_fine():

@@ -214,3 +214,26 @@ def test_check_as_a_process_stays_light():
     look += "print([m for m in ('torch', 'sympy', 'numba', 'pandas', 'numpy', 'scipy') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", look, path], check=True, capture_output=True, text=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_long_quotients_are_looked_through_once():
+    """Work in proportion to the length: calls counted, for time would say nothing on a busy machine."""
+    import sys
+
+    def calls(n):
+        m = sd.model("x' = " + "/".join(["x"] * n) + "; x(0) = 1")
+        count = 0
+
+        def tick(frame, event, argument):
+            nonlocal count
+            count += 1
+
+        sys.setprofile(tick)
+        try:
+            m.lint()
+        finally:
+            sys.setprofile(None)
+        return count
+
+    calls(10)
+    assert calls(800) < 3 * calls(400)

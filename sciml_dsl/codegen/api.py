@@ -7,12 +7,20 @@ are imported when asked for.
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ..errors import InputError, UnknownNameError, UnsupportedError, suggest
+from .callables import (
+    Function,
+    NativeFunction,
+    NumbaFunction,
+    PythonFunction,
+    SparseFunction,
+    TorchCheck,
+    TorchFunction,
+)
 from .load import load
 
 if TYPE_CHECKING:
@@ -69,7 +77,10 @@ def rhs(model: Model, target: str = "numba") -> Callable[..., Any]:
       `void f(double t, const double *u, const double *p, double *out)`, valid as long as it lives.
 
     Where every parameter has a default, "numpy" and "python" take it for a missing `p`.
-    Raises `UnknownNameError` for another target.
+    All but "torch" take `out=`, an array that the result is written into and that is returned.
+    What comes back can be pickled (not "torch"): the other process makes it again from the model.
+    Raises `UnknownNameError` for another target; the callable raises `InputError` where `u` or
+    `p` do not fit.  Called from a compiled function, "numba" checks nothing, as numba itself.
 
     Example
     -------
@@ -85,12 +96,15 @@ def rhs(model: Model, target: str = "numba") -> Callable[..., Any]:
             return _native(model, "f", shape)
         from .native import right_hand_side
 
-        return _callable(model, *right_hand_side(model.system), shape)
+        return NativeFunction(*right_hand_side(model.system), shape, rhs, model, target, {})
     module = load(code(model, target), model.spec.name)
     if target == "torch":
-        return _torch_module(model, module)
-    function: Callable[..., Any] = module.f
-    return function
+        made = _torch_module(model, module)
+        made.register_forward_pre_hook(TorchCheck(model))
+        return cast("Callable[..., Any]", made)
+    if target == "numba":
+        return NumbaFunction(module.f, rhs, model, target, {})
+    return PythonFunction(module.f, rhs, model, target, {})
 
 
 def jac(model: Model, target: str = "numba", *, sparse: bool = False) -> Callable[..., Any]:
@@ -118,10 +132,10 @@ def jac(model: Model, target: str = "numba", *, sparse: bool = False) -> Callabl
         return _native(model, "jac", (n, n))
     module = load(code(model, target), model.spec.name)
     if target == "torch":
-        own: Callable[..., Any] = _torch_module(model, module).jacobian
-        return own
-    function: Callable[..., Any] = module.jacobian
-    return function
+        return TorchFunction(_torch_module(model, module), jac, model, target, {})
+    if target == "numba":
+        return NumbaFunction(module.jacobian, jac, model, target, {})
+    return PythonFunction(module.jacobian, jac, model, target, {})
 
 
 def _sparse(model: Model, target: str) -> Callable[..., Any]:
@@ -136,21 +150,27 @@ def _sparse(model: Model, target: str) -> Callable[..., Any]:
         )
     if model.spec.as_loops:
         return _sparse_loops(model, target)
+    options = {"sparse": True}
+    rest = (jac, model, target, options)
     system = model.system
     indptr, indices = system.jacobian_pattern
     shape = (system.n, system.n)
     if target == "native":
         from .native import jacobian_values
 
-        by_rows = _callable(model, *jacobian_values(system), (len(indices),))
-        return lambda t, u, p: csr_array((by_rows(t, u, p), indices, indptr), shape=shape)
-    by_columns = load(code(model, target), system.name).jacobian_values
+        by_rows = NativeFunction(*jacobian_values(system), (len(indices),), jac, model, target, options)
+        return SparseFunction(by_rows, lambda values: csr_array((values, indices, indptr), shape=shape), *rest)
+    by_columns = _checked(load(code(model, target), system.name).jacobian_values, rest)
     order = np.argsort(np.lexsort((np.repeat(np.arange(system.n), np.diff(indptr)), indices)))
 
-    def call(t: float, u: Any, *p: Any) -> Any:
-        return csr_array((np.asarray(by_columns(t, u, *p))[order], indices, indptr), shape=shape)
+    def build(values: Any) -> Any:
+        return csr_array((np.asarray(values)[order], indices, indptr), shape=shape)
 
-    return call
+    return SparseFunction(by_columns, build, *rest)
+
+
+def _checked(function: Any, rest: tuple[Any, ...]) -> Function:
+    return (NumbaFunction if rest[2] == "numba" else PythonFunction)(function, *rest)
 
 
 def _sparse_loops(model: Model, target: str) -> Callable[..., Any]:
@@ -158,17 +178,19 @@ def _sparse_loops(model: Model, target: str) -> Callable[..., Any]:
     from scipy.sparse import coo_array, csr_array
 
     shape = (len(model.spec.states),) * 2
+    rest = (jac, model, target, {"sparse": True})
     if target == "native":
         from .native import functions
 
         compiled = functions(model, sparse=True)
         indptr, indices = compiled.jac_indptr, compiled.jac_indices
         assert indptr is not None and indices is not None
-        values = _callable(model, compiled.jac_values, compiled, (indices.size,))
-        return lambda t, u, p: csr_array((values(t, u, p), indices, indptr), shape=shape)
+        values = NativeFunction(compiled.jac_values, compiled, (indices.size,), *rest)
+        return SparseFunction(values, lambda found: csr_array((found, indices, indptr), shape=shape), *rest)
     module = load(code(model, target), model.spec.name)
     places = (module.jacobian_rows(), module.jacobian_columns())
-    return lambda t, u, *p: coo_array((module.jacobian_values(t, u, *p), places), shape=shape).tocsr()
+    by_places = _checked(module.jacobian_values, rest)
+    return SparseFunction(by_places, lambda found: coo_array((found, places), shape=shape).tocsr(), *rest)
 
 
 def _check(target: str, known: tuple[str, ...]) -> None:
@@ -202,42 +224,5 @@ def _native(model: Model, name: str, shape: tuple[int, ...]) -> Callable[..., An
     if not getattr(compiled, name):
         n = compiled.n
         raise InputError(f'a dense Jacobian of {n:,} states is too large; take jac(target="native", sparse=True)')
-    return _callable(model, getattr(compiled, name), compiled, shape)
-
-
-def _callable(model: Model, address: int, owner: object, shape: tuple[int, ...]) -> Callable[..., Any]:
-    import numpy as np
-
-    spec = model.spec
-    n, n_p, n_inputs = len(spec.states), len(spec.parameters) + spec.n_weights, len(spec.inputs)
-    own: Any = None
-    if n_inputs:
-        from ..model.interpolate import untail
-        from .program import tables_of
-
-        own = tables_of(model.spec)
-    pointer = ctypes.POINTER(ctypes.c_double)
-    native = ctypes.CFUNCTYPE(None, ctypes.c_double, pointer, pointer, pointer)(address)
-
-    def call(t: float, u: Any, p: Any) -> Any:
-        u = np.ascontiguousarray(u, dtype=np.float64)
-        p = np.ascontiguousarray(p, dtype=np.float64)
-        if n_inputs:
-            if p.shape == (n_p,) and own is not None:
-                p = np.concatenate([p, own])
-            elif p.ndim != 1 or p.size <= n_p or untail(p[n_p:], n_inputs) is None:
-                raise InputError(
-                    f"p must hold {n_p} numbers and behind them the tables of the inputs\n"
-                    "  hint: m.parameter_vector(p, inputs=table) makes it; m.with_inputs(table) keeps the tables"
-                )
-        elif p.shape != (n_p,):
-            raise InputError(f"p must have shape ({n_p},), not {p.shape}")
-        if u.shape != (n,):
-            raise InputError(f"u must have shape ({n},), not {u.shape}")
-        out = np.empty(shape)
-        native(t, *(a.ctypes.data_as(pointer) for a in (u, p, out)))
-        return out
-
-    call.keepalive = owner  # type: ignore[attr-defined]
-    call.address = address  # type: ignore[attr-defined]
-    return call
+    made_by = rhs if name == "f" else jac
+    return NativeFunction(getattr(compiled, name), compiled, shape, made_by, model, "native", {})

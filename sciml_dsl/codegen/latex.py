@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 from ..language.ast import Binary, Call, Expr, IfElse, Index, Name, Num, Reduce, Unary, fold
@@ -61,6 +62,24 @@ class _Tex:
     rows: str | None = None  # of a branch: its lines, so that branches in its last one join it
 
 
+_LITERAL: ContextVar[frozenset[str]] = ContextVar("literal", default=frozenset())
+"""Names that would look like another one of their model: they are printed letter by letter."""
+
+
+def _alike(spec: ModelSpec) -> frozenset[str]:
+    """Of names that `name` prints alike (`a_b`, `a__b`; `k1`, `k_1`; `α`, `alpha`), all but one."""
+    names = {n.rstrip("'").partition("[")[0]: None for n in (*spec.states, *spec.observables)}
+    for things in (spec.parameters, spec.constants, spec.inputs, spec.networks, spec.functions, spec.arrays):
+        names |= {thing.name.partition("[")[0]: None for thing in things}
+    names |= {argument: None for function in spec.functions for argument in function.args}
+    names |= {bound.name: None for block in spec.blocks for bound in block.ranges}
+    groups: dict[str, list[str]] = {}
+    for one in names:
+        groups.setdefault(name(one), []).append(one)
+    # the one that stays is that with letters of its own, else the first
+    return frozenset(n for group in groups.values() for n in sorted(group, key=str.isascii)[1:])
+
+
 def name(text: str) -> str:
     """A name of the model: Greek letters as such, digits at the end and what follows `_` as an index.
 
@@ -69,6 +88,12 @@ def name(text: str) -> str:
     >>> name("k1"), name("α"), name("θ'"), name("k_on"), name("total")
     ('k_{1}', '\\\\alpha', "\\\\theta'", 'k_{\\\\mathrm{on}}', '\\\\mathrm{total}')
     """
+    literal = _LITERAL.get()
+    if literal:
+        bare = text.rstrip("'")
+        if bare in literal:
+            shown = "".join(_SPECIAL.get(c, c) for c in bare)
+            return f"\\mathtt{{{shown}}}" + text[len(bare) :]
     text = unicodedata.normalize("NFKC", text.replace("’", "'").replace("″", "''").replace("′", "'"))
     base = text.rstrip("'")
     primes = "'" * (len(text) - len(base))
@@ -236,6 +261,14 @@ def emit(spec: ModelSpec, most: int | None = None) -> str:
     \\end{aligned}
     <BLANKLINE>
     """
+    token = _LITERAL.set(_alike(spec))
+    try:
+        return _emit(spec, most)
+    finally:
+        _LITERAL.reset(token)
+
+
+def _emit(spec: ModelSpec, most: int | None) -> str:
     rows = _equations(spec)
     rows += [(f"{name(i.name)}(t)", _input(i)) for i in spec.inputs]
     rows += [(name(d.name), expression(d.expr)) for d in scalar_definitions(spec)]

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from ..errors import ModelError, SyntaxModelError
 from .ast import Span
+from .names import MAX_ORDER
 
 MOST_ERRORS = 20
 """Of one text, so many errors are looked for."""
@@ -49,6 +50,17 @@ class Complaint(Exception):
             end=self.span.end,
             filename=filename,
         )
+
+
+def order_too_high(name: str, order: int, span: Span) -> Complaint:
+    """A derivative of more orders than a model may have states for."""
+    return Complaint(
+        f"a derivative of order {order:,}: {MAX_ORDER} is the highest",
+        span,
+        f"every order is a state of its own; write a chain of so many as an array, {name}[i]' = {name}[i+1]"
+        if "[" not in name
+        else "every order is a state of its own; write a chain of so many as an array of one more dimension",
+    )
 
 
 def all_errors(complaints: Sequence[Complaint], source: str, filename: str | None) -> ModelError:

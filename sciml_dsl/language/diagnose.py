@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from ..errors import suggest
+from ..errors import clipped, suggest
 from .ast import Span
 from .complaint import Complaint
 from .keywords import INTERPOLATIONS
@@ -167,6 +167,9 @@ def _assignment_sign(p: _Place) -> Complaint | None:
         if any(t.type in ("_IF", "COMPARE", "AND", "OR") for t in p.seen):
             return Complaint("`=` inside an expression", token.span, "write `==` to compare")
         if any(t.type == "_EQ" for t in p.seen) and p.head.type not in ("_PARAM", "_CONST", "_NEURAL"):
+            starts = _chain_of_starts(p)
+            if starts is not None:
+                return Complaint("a second `=` in one statement", token.span, starts)
             return Complaint(
                 "a second `=` in one statement",
                 token.span,
@@ -183,6 +186,20 @@ def _assignment_sign(p: _Place) -> Complaint | None:
             f"`{token.value}` is only used in events", token.span, "write when x < 1: y += 1, or an equation y' = ..."
         )
     return None
+
+
+def _chain_of_starts(p: _Place) -> str | None:
+    """What to write for `x(0) = y(0) = 1`."""
+    parts: list[list[str]] = [[]]
+    for token in p.statement:
+        if token.type == "_EQ":
+            parts.append([])
+        else:
+            parts[-1].append(token.value)
+    if not all(len(part) == 4 and part[1:] == ["(", "0", ")"] for part in parts[:-1]):
+        return None
+    value = "".join(parts[-1])
+    return clipped("write " + "; ".join(f"{part[0]}(0) = {value}" for part in parts[:-1]), 200)
 
 
 def _missing_sign(p: _Place) -> Complaint | None:

@@ -8,8 +8,8 @@ what vanishes (`implicit`), for `model.implicit` to solve.
 from __future__ import annotations
 
 from .ast import Binary, Call, Expr, Index, Name, Num, Unary, children, fold, postorder, rebuild
-from .complaint import Complaint
-from .names import TIME, split_primes
+from .complaint import Complaint, order_too_high
+from .names import MAX_ORDER, TIME, split_primes
 
 _DT = {"dt": 1, "dt²": 2, "dt2": 2, "dt³": 3, "dt3": 3}
 
@@ -57,6 +57,9 @@ def implicit(left: Expr, right: Expr) -> Expr | None:
     if not found or found[-1] is lifted:
         return None
     for node in found:
+        order = _order(node) or 0
+        if order > MAX_ORDER:
+            raise order_too_high(_base(node) or "x", order, node.span or left.span or right.span)  # type: ignore[arg-type]
         if _base(node) is None:
             raise Complaint(
                 "derivatives of elements of arrays cannot be found from several equations",

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from .ast import Span
-from .complaint import Complaint
+from .complaint import Complaint, order_too_high
 from .keywords import mark_statement, next_equation, reserved_statement
-from .names import PRIMES, RESERVED_WORDS, normalise, split_dots, split_primes
+from .names import MAX_ORDER, PRIMES, RESERVED_WORDS, normalise, split_dots, split_primes
 from .superscripts import PATTERN, digits
 from .tokens import OPERAND_END, Token
 
@@ -43,7 +43,11 @@ _LOOP = re.compile(r"for\s+[^\W\d]\w*\s+in\b")
 _SKIPPED, _NAME, _PLAIN, _OPEN, _CLOSE, _OTHER = range(6)
 _WAYS = {
     **dict.fromkeys("PLUS MINUS TIMES DIVIDE POW NUMBER COMPARE _COMMA _ARROW FATARROW".split(), _PLAIN),
-    "WS": _SKIPPED, "COMMENT": _SKIPPED, "NAME": _NAME, "_LPAR": _OPEN, "_RPAR": _CLOSE,
+    "WS": _SKIPPED,
+    "COMMENT": _SKIPPED,
+    "NAME": _NAME,
+    "_LPAR": _OPEN,
+    "_RPAR": _CLOSE,
 }
 """What is done with a piece of text, by its kind: most need no more than to become a token."""
 _JULIA_ONLY = {"&&": "AND", "||": "OR", "!": "NOT", "//": "DIVIDE"}
@@ -119,6 +123,10 @@ class _Lexer:
                     raise self.never_closed(opened[-1])
                 continue
             token = Token(kind, value, end - len(piece), end)  # the same string for every place of a name
+            if kind == "PRIMED" and len(value) > MAX_ORDER:
+                base, order = split_primes(value)
+                if order > MAX_ORDER:
+                    raise order_too_high(base, split_primes(piece)[1], token.span)
             if way != _OTHER and not self.line_ended and tokens and tokens[-1].type != "NUMBER":
                 # most tokens: nothing but their kind matters
                 if way == _PLAIN or (way == _NAME and self.place == "native"):
@@ -179,7 +187,7 @@ class _Lexer:
             return _NAME, kind, value
         if kind == "PRIMED":
             base, order = split_primes(piece)
-            value = normalise(base) + "'" * order
+            value = normalise(base) + "'" * min(order, MAX_ORDER + 1)
         return _WAYS.get(kind, _OTHER), kind, value
 
     def goes_on(self, token: Token) -> bool:
@@ -399,7 +407,10 @@ class _Lexer:
         """The prime of `u[i]'`; elsewhere primes belong to the name before them."""
         if not self.tokens or self.tokens[-1].type != "_RSQB" or self.first == len(self.tokens):
             self.bad(token)
-        token.value = "'" * split_primes(token.value)[1]
+        order = split_primes(token.value)[1]
+        if order > MAX_ORDER:
+            raise order_too_high("u[i]", order, token.span)
+        token.value = "'" * order
 
     def bad(self, token: Token) -> None:
         char = token.value[0]

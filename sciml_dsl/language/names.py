@@ -18,6 +18,9 @@ TIME = "t"
 STIFF = "@stiff"
 """The mark of a term that is to be integrated implicitly: `Call(STIFF, (term,))`, of the value of its term."""
 
+MAX_ORDER = 100
+"""The highest order of a derivative: each order below is a state of its own, named with as many primes."""
+
 MATH_CONSTANTS = {"pi": math.pi, "π": math.pi, "e": math.e}
 INFINITY = frozenset({"inf", "Inf", "Infinity"})
 

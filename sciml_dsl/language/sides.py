@@ -12,15 +12,17 @@ from dataclasses import replace
 
 from ..errors import ReservedError
 from .ast import Binary, Bound, Call, Expr, Index, Name, Num, Span, Unary
-from .complaint import Complaint
+from .complaint import Complaint, order_too_high
 from .isolate import denominator_order, implicit, isolated, with_primes
-from .names import STIFF, TIME, is_name, split_primes
+from .names import MAX_ORDER, STIFF, TIME, is_name, split_primes
 from .syntax import Algebraic, Definition, Derivative, Function, Implicit, Initial, Statement, Unpacking
 
 
 def equation(targets: list[Expr], expr: Expr, ranges: tuple[Bound, ...] = ()) -> Statement:
     """The statement `targets = expr for ranges`."""
     statement = _statement(targets, expr, ranges)
+    if isinstance(statement, Derivative) and statement.order > MAX_ORDER:
+        raise order_too_high(statement.name.name, statement.order, targets[0].span or statement.span)
     if isinstance(statement, Derivative) and statement.order > 1 and not statement.subscripts:
         changed = with_primes(statement.expr, statement.name.name, statement.order)
         if changed is not statement.expr:

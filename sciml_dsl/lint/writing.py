@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 
-from ..language.ast import Binary, Call, Expr, Index, Name, Num, Unary, postorder
+from ..language.ast import Binary, Call, Expr, Index, Name, Num, Unary, children, postorder
 from ..model.canonical import Canonical
 from .subject import NOWHERE, Found, Subject
 
@@ -17,13 +16,14 @@ def terms(s: Subject) -> Iterator[Found]:
     keys = Canonical(s.original)
     for expr, _ in s.as_written():
         inner: set[int] = set()  # sums that are part of another sum
+        rough = _leaves(expr)
         for node in reversed(list(postorder(expr))):
             if isinstance(node, Binary) and node.op in ("+", "-"):
                 if id(node) in inner:
                     continue
-                yield from _sum(s, keys, _terms(node, inner))
+                yield from _sum(s, keys, _terms(node, inner), rough)
             elif isinstance(node, Binary) and node.op == "/" and not isinstance(node.left, Num):
-                same = _leaves(node.left) == _leaves(node.right)
+                same = rough[id(node.left)] == rough[id(node.right)]
                 if same and keys.key(node.left) == keys.key(node.right):
                     span = node.span or NOWHERE
                     yield Found("cancelling-terms", f"`{s.shown(span)}` is always 1", span, "write 1")
@@ -44,12 +44,12 @@ def _terms(root: Binary, inner: set[int]) -> list[Term]:
     return found
 
 
-def _sum(s: Subject, keys: Canonical, found: list[Term]) -> Iterator[Found]:
-    rough: dict[frozenset[tuple[object, int]], list[Term]] = {}
+def _sum(s: Subject, keys: Canonical, found: list[Term], rough: dict[int, int]) -> Iterator[Found]:
+    groups: dict[int, list[Term]] = {}
     for sign, term in found:
         if not isinstance(term, Num):
-            rough.setdefault(_leaves(term), []).append((sign, term))
-    for group in rough.values():
+            groups.setdefault(rough[id(term)], []).append((sign, term))
+    for group in groups.values():
         if len(group) < 2:
             continue
         first: dict[int, int] = {}  # key -> sign
@@ -67,15 +67,20 @@ def _sum(s: Subject, keys: Canonical, found: list[Term]) -> Iterator[Found]:
                     yield Found("repeated-term", f"`{text}` stands twice in this sum", span, f"write 2*{text} if meant")
 
 
-def _leaves(expr: Expr) -> frozenset[tuple[object, int]]:
-    """Names and functions of a term with their number: equal for terms that may be equal."""
-    found: Counter[object] = Counter()
+def _leaves(expr: Expr) -> dict[int, int]:
+    """For each part of an expression, by identity, a sum over the names and functions in it.
+
+    Equal for parts that may be equal; found for all parts in one pass.
+    """
+    found: dict[int, int] = {}
     for node in postorder(expr):
+        own = 0
         if isinstance(node, (Name, Index)):
-            found[node.name] += 1
+            own = hash(node.name)
         elif isinstance(node, Call):
-            found[node.func, node.index] += 1
-    return frozenset(found.items())
+            own = hash((node.func, node.index))
+        found[id(node)] = own + sum(found[id(part)] for part in children(node))
+    return found
 
 
 def equality(s: Subject) -> Iterator[Found]:

@@ -10,8 +10,22 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ..errors import ModelError, NameModelError, suggest
-from ..language.ast import Binary, Call, Expr, IfElse, Index, Name, Num, Reduce, Span, Unary, fold
+from ..errors import ModelError, NameModelError, clipped, suggest
+from ..language.ast import (
+    Binary,
+    Call,
+    Expr,
+    IfElse,
+    Index,
+    Name,
+    Num,
+    Reduce,
+    Span,
+    Unary,
+    children,
+    fold,
+    scalar_part,
+)
 from ..language.complaint import Complaint
 from ..language.names import BUILTINS, INFINITY, MATH_CONSTANTS
 
@@ -105,6 +119,43 @@ def _name(node: Name, known: Mapping[str, float], what: str, kinds: Mapping[str,
         return _Bad(Complaint(f"{what} must be finite", span, None, ModelError))
     hint = suggest(name, [*known, *MATH_CONSTANTS]) or "use numbers and names declared with `const`"
     return _Bad(Complaint(f"{what} must be a number, and `{name}` is not defined", span, hint, NameModelError))
+
+
+def check_finite(expr: Expr, known: Mapping[str, float], shown: Callable[[Span], str]) -> None:
+    """Refuse a constant part of an equation that has no finite value: `1/0`, `9^9^9^9`, `log(-1)`.
+
+    Targets differ in what they make of one: Python raises, compiled code gives inf or nan.
+    `shown` gives the text of a place.  Raises `Complaint` at the innermost such part.
+    """
+    values: dict[int, float] = {}
+    for node in scalar_part(expr):
+        if isinstance(node, Num):
+            values[id(node)] = node.value
+        elif isinstance(node, Name):
+            if node.name in known:
+                values[id(node)] = known[node.name]
+        elif isinstance(node, (Binary, Unary, Call)):
+            if isinstance(node, Binary) and node.op == "/" and values.get(id(node.right)) == 0.0:
+                span = node.span or _NOWHERE
+                raise Complaint(f"`{clipped(shown(span))}` divides by zero", span, None, ModelError)
+            numbers = [values[id(part)] for part in children(node) if id(part) in values]
+            if len(numbers) < len(children(node)) or not numbers:
+                continue
+            if isinstance(node, Call) and BUILTINS.get(node.func, (0, 0, None))[2] is None:
+                continue
+            value = _apply(node, numbers, "")
+            if isinstance(value, float) and math.isfinite(value):
+                values[id(node)] = value
+                continue
+            span = node.span or _NOWHERE
+            text = clipped(shown(span))
+            message, hint = f"the constant `{text}` has no finite value", None
+            if isinstance(node, Binary) and node.op == "^" and numbers[0] < 0:
+                message = f"the constant `{text}` is not a real number"
+                hint = "of a negative number, write the cube root as cbrt(x)"
+            elif isinstance(node, Binary):
+                message, hint = f"the constant `{text}` overflows", "the largest number is about 1.8e308"
+            raise Complaint(message, span, hint, ModelError)
 
 
 _OPERATIONS: dict[str, Callable[[float, float], float]] = {

@@ -29,12 +29,13 @@ from .arrays import Gathered, Ranges, Said, element_name, loops_of
 from .constants import evaluate
 from .dependencies import calls, free_names, order, size, written_out_size
 from .expanded import MAX_WRITTEN, written_out
-from .implicit import held, highest_derivatives, settle
+from .implicit import held, highest_derivatives, settle, substituted
 from .networks import declare
 from .notation import defined, needs_rewriting, plain
 from .problems import NOWHERE, Enough, Problems
 from .scope import Scope
 from .spec import Block, Constant, Definition, Event, Function, Input, ModelSpec, Parameter
+from .starting import with_starts
 from .steps import Steps, has_steps, plain_constants
 from .subscripts import evaluate as whole
 
@@ -43,7 +44,7 @@ MAX_CALL_DEPTH = 200
 DEFAULT_NAME = "model"
 
 _MARK = "".join(PRIMES)
-_DERIVATIVE_INSIDE = re.compile(rf"[{_MARK}](?![{_MARK}\s]*=|[{_MARK}]*\s*\()")
+_DERIVATIVE_INSIDE = re.compile(rf"(?<![{_MARK}])[{_MARK}]++(?!\s*+[=(])")
 """A derivative that is neither the left side of an equation nor an initial value."""
 
 A = TypeVar("A")
@@ -111,6 +112,7 @@ class _Resolver:
             raise Enough  # which names are states cannot be told
         if self.implicit or (self._holds_derivatives() and not self.problems.found):
             self.settle_derivatives()
+            self.name_derivatives()
         if "state" not in self.scope.kinds.values() and not self.algebraic and not self.problems.found:
             raise Complaint("the model has no equation", NOWHERE, self._no_equation_hint(), ModelError)
         for unpacking in self.unpackings:
@@ -336,6 +338,23 @@ class _Resolver:
         self.algebraic += [syntax.Algebraic(expr, place) for expr, place in found.vanishing]
         start = {base: (self.places.get(base) or NOWHERE).start for base in map(_base, self.derivatives)}
         self.derivatives = dict(sorted(self.derivatives.items(), key=lambda item: start[_base(item[0])]))
+
+    def name_derivatives(self) -> None:
+        """In definitions and events, `x''` is the right-hand side of its equation."""
+        rates = {f"{name}'": expr for name, expr in self.derivatives.items() if f"{name}'" not in self.derivatives}
+
+        def put(expr: Expr) -> Expr:
+            return substituted(expr, rates) if held(expr, rates.keys()) else expr
+
+        self.definitions = {name: put(expr) for name, expr in self.definitions.items()}
+        self.events = [
+            replace(
+                event,
+                subject=put(event.subject),
+                assignments=tuple(replace(a, expr=put(a.expr)) for a in event.assignments),
+            )
+            for event in self.events
+        ]
 
     def enter_unknowns(self, constants: dict[str, float]) -> None:
         """Make states of what the equations `0 = ...` determine; their items in `derivatives` are what vanishes."""
@@ -576,10 +595,12 @@ class _Resolver:
         for name, statement in (self.initial | elements).items():
             self.attempt(self.has_equation, name, statement, name in elements)
         found: dict[str, Expr | None] = {}
+        scalars = {name: said.expr for name, said in self.initial.items() if name not in self.scope.arrays}
+        given = self.attempt(with_starts, scalars) or {}
         for state in self.derivatives:
-            given = self.initial.get(state)
+            expr = given.get(state)
             what = f"the initial value of `{state}`"
-            found[state] = None if given is None else self.attempt(self.fixed, given.expr, what)
+            found[state] = None if expr is None else self.attempt(self.fixed, expr, what)
         return found, self.arrays.initial_blocks(self.initial, self.fixed)
 
     def has_equation(self, name: str, statement: syntax.Initial, element: bool) -> None:

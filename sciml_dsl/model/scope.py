@@ -43,6 +43,7 @@ from ..language.names import (
 from ..language.superscripts import split_superscript
 from ..language.syntax import Document
 from .arrays import Bounds, Ranges
+from .constants import check_finite
 from .problems import NOWHERE, Problems
 from .spec import Network
 from .subscripts import Loops, box, check_inside, check_integer, check_reduction
@@ -118,7 +119,7 @@ class Scope:
             expr = with_ranges(expr, self.arrays, taken)
         if ranges:
             local = {*local, *(bound.name for bound in ranges)}
-        changed = False
+        changed = computed = False  # computed: some part consists of numbers alone
 
         def replace(node: Expr, parts: list[Expr]) -> Expr:
             same = all(a is b for a, b in zip(parts, children(node), strict=True))
@@ -151,14 +152,32 @@ class Scope:
                 self._check_call(node, local, networks)
                 if node.func == "ifelse":
                     self._check_condition(node.args[0], local)
+                computed = computed or all(self._may_be_constant(arg) for arg in node.args)
             elif isinstance(node, IfElse):
                 self._check_condition(node.cond, local)
-            elif isinstance(node, Binary) and node.op in ("and", "or"):
-                self._check_condition(node.left, local)
-                self._check_condition(node.right, local)
+            elif isinstance(node, Binary):
+                alone = self._may_be_constant(node.right)
+                computed = computed or (alone and (node.op == "/" or self._may_be_constant(node.left)))
+                if node.op in ("and", "or"):
+                    self._check_condition(node.left, local)
+                    self._check_condition(node.right, local)
             elif isinstance(node, Unary) and node.op == "not":
                 self._check_condition(node.arg, local)
+        if computed:
+            known = self.constants
+            if local and self.constants:
+                known = {name: value for name, value in known.items() if name not in local}
+            check_finite(expr, known, self.shown)
         return fold(expr, replace) if changed else expr
+
+    def _may_be_constant(self, node: Expr) -> bool:
+        """The innermost parts made of numbers alone hold nothing else."""
+        return isinstance(node, (Num, Unary)) or (isinstance(node, Name) and node.name in self.constants)
+
+    def shown(self, span: Span) -> str:
+        """The text at a place."""
+        source = self.problems.source
+        return source[span.start : span.end] if source and span.end > span.start else "..."
 
     def _outputs(self, network: str) -> int | None:
         found = self.networks.get(network)

@@ -14,12 +14,12 @@ from typing import Any
 import sympy
 from sympy.core.function import AppliedUndef
 
-from ..errors import InputError, ModelError, NameModelError, suggest
+from ..errors import InputError, ModelError, NameModelError, clipped, suggest
 from ..language import syntax
 from ..language.ast import Expr, Name, Num, Unary, names
 from ..language.complaint import Complaint
 from ..language.keywords import INTERPOLATIONS
-from ..language.names import TIME, is_implicit_network, is_name, normalise, split_primes
+from ..language.names import MAX_ORDER, TIME, is_implicit_network, is_name, normalise, split_primes
 from ..language.syntax import Document
 from .array_values import number
 from .dependencies import calls
@@ -156,7 +156,13 @@ class _Reader:
             raise ModelError(f"`{left}` is not a derivative by the time", hint="call the time t: Derivative(x(t), t)")
         if not isinstance(left.expr, (sympy.Symbol, AppliedUndef)):
             raise ModelError(f"`{left}` is not the derivative of a state", hint="write Derivative(x(t), t)")
-        self.states.append((_key(left.expr), int(left.variable_count[0][1]), right))
+        order = left.variable_count[0][1]
+        if not order.is_Integer or order > MAX_ORDER:
+            raise ModelError(
+                f"a derivative of order {clipped(str(order))}: {MAX_ORDER} is the highest",
+                hint="every order is a state of its own",
+            )
+        self.states.append((_key(left.expr), int(order), right))
 
     def observable(self, name: str, value: Any) -> None:
         self.definitions.append((name, value))
