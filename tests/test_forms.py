@@ -7,6 +7,12 @@ import pytest
 import sciml_dsl as sd
 
 PAIRS = [
+    ("lv! = @ode_def Lv begin\n dx = a*x\nend a", "@ode_def Lv begin\n dx = a*x\nend a"),
+    ("@ode_def begin\n d(x) = a.*x.^2\nend a", "@ode_def begin\n dx = a*x^2\nend a"),
+    (
+        "@ode_def begin\n dm = (m∞ - m)/τ\n m∞ = 1/(1 + exp(-m))\nend τ",
+        "m' = (m∞ - m)/τ; m∞ = 1/(1 + exp(-m)); param τ",
+    ),
     ("x'' = -x; a = 2*x''", "x'' = -x; a = 2*(-x)"),
     ("R' = -S' - I'; S' = -S*I; I' = S*I - I; r = R'", "R' = -(-S*I) - (S*I - I); S' = -S*I; I' = S*I - I; r = R'"),
     ("x' = -x; when x' > -0.5: x = 1", "x' = -x; when -x > -0.5: x = 1"),

@@ -42,6 +42,18 @@ CASES = [
     ("x' = y; y' = x; x(0) = ⟦2*y(0)⟧; y(0) = x(0)", sd.ModelError, "given by each other", "give a number for x(0)"),
     ("x' = y; y' = x; x(0) = y(0) ⟦=⟧ 1", sd.SyntaxModelError, "a second `=`", "write x(0) = 1; y(0) = 1"),
     ("x' = a; ⟦a⟧ = x'", sd.ModelError, "`a` depends on itself", "a' = ..."),
+    (
+        "⟦using ParameterizedFunctions⟧\nlv = @ode_def Lv begin\n dx = a*x\nend a",
+        sd.SyntaxModelError,
+        "Julia around the model",
+        "from `@ode_def` to `end a`",
+    ),
+    (
+        "lv = @ode_def Lv begin\n dx = a*x\nend a\n⟦u0 = [1.0; 2.0]⟧\nsol = solve(prob)",
+        sd.SyntaxModelError,
+        "Julia around the model",
+        "m.solve",
+    ),
     ("x' ⟦==⟧ 3*x", sd.SyntaxModelError, "`==` compares", "write `=`"),
     ("x' ⟦:=⟧ 3*x", sd.SyntaxModelError, "`:=`", "write `=`"),
     ("x' = x ⟦=⟧ 3", sd.SyntaxModelError, "a second `=`", "compare with `==`"),

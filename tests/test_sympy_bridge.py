@@ -285,10 +285,10 @@ def test_trees_of_text_are_reused():
 
 def test_huge_numbers_end_where_doubles_do():
     """Exact arithmetic would fill the memory; the value is that of Python's doubles."""
+    for text in ("10^10^10^10", "10.5^1000000^2", "(-3)^100001", "gamma(1e9)*x"):
+        with pytest.raises(sd.ModelError, match=r"overflows|no finite value"):
+            sd.model(f"x' = {text}")
     for text, expected in (
-        ("10^10^10^10", math.inf),
-        ("10.5^1000000^2", math.inf),
-        ("(-3)^100001", -math.inf),
         ("2^(-10000000)", 0.0),
         ("1^10^10", 1.0),
         ("pow(0.5, 1030)", 0.5**1030),
@@ -296,7 +296,7 @@ def test_huge_numbers_end_where_doubles_do():
         ("lgamma(1e9)", math.lgamma(1e9)),
     ):
         assert float(sd.model(f"x' = {text}").equations["x"]) == pytest.approx(expected, rel=1e-14)
-    m = sd.model("x' = (2*x)^1e14 + gamma(1e9)*x + x^2000")
+    m = sd.model("x' = (2*x)^1e14 + gamma(1e2)*x + x^2000")
     assert {s.name for s in m.equations["x"].free_symbols} == {"x"}
     assert sd.model("x' = x^2000").jacobian()[0] == 2000 * sp.Symbol("x") ** 1999
 

@@ -18,7 +18,7 @@ from .superscripts import PATTERN
 
 _NAME = (
     r"(?![\xb2\xb3\xb9\u2070-\u208e])(?:[^\W\d]|[\U0001F300-\U0001FAFF])"
-    r"[\w\u0300-\u036f\u207a-\u207e\u208a-\u208e\ufe0f\U0001F300-\U0001FAFF]*"
+    r"[\w\u0300-\u036f\u207a-\u207e\u208a-\u208e\u221e\ufe0f\U0001F300-\U0001FAFF]*"
 )
 _HOW = "(?:linear|constant|cubic|hold)"
 _PRIME = "['′’″‴]"

@@ -43,14 +43,12 @@ _LOOP = re.compile(r"for\s+[^\W\d]\w*\s+in\b")
 _SKIPPED, _NAME, _PLAIN, _OPEN, _CLOSE, _OTHER = range(6)
 _WAYS = {
     **dict.fromkeys("PLUS MINUS TIMES DIVIDE POW NUMBER COMPARE _COMMA _ARROW FATARROW".split(), _PLAIN),
-    "WS": _SKIPPED,
-    "COMMENT": _SKIPPED,
-    "NAME": _NAME,
-    "_LPAR": _OPEN,
-    "_RPAR": _CLOSE,
+    "WS": _SKIPPED, "COMMENT": _SKIPPED, "NAME": _NAME, "_LPAR": _OPEN, "_RPAR": _CLOSE,
 }
 """What is done with a piece of text, by its kind: most need no more than to become a token."""
 _JULIA_ONLY = {"&&": "AND", "||": "OR", "!": "NOT", "//": "DIVIDE"}
+_DOTTED = ("*", "/", "^", "+", "-")
+_BANG = re.compile(r"!\s*=\s*@ode_def")
 _BLOCK_COMMENT = re.compile(r"#=|=#|#")
 
 
@@ -151,7 +149,11 @@ class _Lexer:
                     self.bar(Token("_LPAR", "|", at, at + 1))
                 continue
             if kind == "JULIA":
+                if value == "!" and _BANG.match(text, token.start) and tokens and tokens[-1].end == token.start:
+                    continue  # lv! = @ode_def ...
                 self.julia(token)
+            elif kind == "BAD" and value == "." and self.place == "block" and text.startswith(_DOTTED, token.end):
+                continue  # .* of numbers is *
             elif kind == "BAD":
                 self.bad(token)
             elif kind == "PRIME":

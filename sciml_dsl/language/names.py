@@ -27,7 +27,7 @@ INFINITY = frozenset({"inf", "Inf", "Infinity"})
 PRIMES = {"'": 1, "′": 1, "’": 1, "″": 2, "‴": 3}
 _NAME = re.compile(
     r"(?![\xb2\xb3\xb9\u2070-\u208e])(?:[^\W\d]|[\U0001F300-\U0001FAFF])"
-    r"[\w\u0300-\u036f\u207a-\u207e\u208a-\u208e\ufe0f\U0001F300-\U0001FAFF]*"
+    r"[\w\u0300-\u036f\u207a-\u207e\u208a-\u208e\u221e\ufe0f\U0001F300-\U0001FAFF]*"
 )
 _LOOKALIKES = str.maketrans({"µ": "μ", "ɛ": "ε"})  # MICRO SIGN, LATIN OPEN E: typed for Greek, as in Julia
 

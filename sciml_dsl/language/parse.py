@@ -54,6 +54,12 @@ def parse(text: str, filename: str | None = None, *, tolerant: bool = False) -> 
         tokens = tokenize(text, ready.pattern)
         statements = read_statements(tokens, ready)
     except Complaint:
+        if "@ode_def" in text:
+            from .julia_script import around_macro
+
+            julia = around_macro(text)
+            if julia is not None:
+                raise all_errors([julia], text, filename) from None
         from .recover import recover
 
         document = recover(text, filename, ready)

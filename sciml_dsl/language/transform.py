@@ -18,7 +18,9 @@ from .syntax import (
     Assignment,
     Constant,
     Definition,
+    Derivative,
     Event,
+    Function,
     Input,
     ModelName,
     Network,
@@ -290,7 +292,7 @@ class Builder:
         statements: list[Statement] = []
         if name is not None:
             statements.append(ModelName(_name(name), name.span))
-        statements.extend(macro_derivative(s, used) if isinstance(s, Definition) else s for s in block)
+        statements.extend(_in_macro(s, used) for s in block)
         statements.extend(listed)
         return statements
 
@@ -338,6 +340,15 @@ class Builder:
 
     def start(self, children: list[Any]) -> list[Statement]:
         return _flat(children)
+
+
+def _in_macro(statement: Statement, used: set[str]) -> Statement:
+    """`dx = ...` and `d(x) = ...` as derivatives."""
+    if isinstance(statement, Definition):
+        return macro_derivative(statement, used)
+    if isinstance(statement, Function) and statement.name.name == "d" and len(statement.args) == 1:
+        return Derivative(statement.args[0], 1, statement.body, statement.span)
+    return statement
 
 
 def _flat(children: Sequence[Statement | list[Statement]]) -> list[Statement]:

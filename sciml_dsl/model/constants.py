@@ -150,7 +150,7 @@ def check_finite(expr: Expr, known: Mapping[str, float], shown: Callable[[Span],
             span = node.span or _NOWHERE
             text = clipped(shown(span))
             message, hint = f"the constant `{text}` has no finite value", None
-            if isinstance(node, Binary) and node.op == "^" and numbers[0] < 0:
+            if isinstance(node, Binary) and node.op == "^" and numbers[0] < 0 and not numbers[1].is_integer():
                 message = f"the constant `{text}` is not a real number"
                 hint = "of a negative number, write the cube root as cbrt(x)"
             elif isinstance(node, Binary):
