@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from .errors import InputError
+from .errors import InputError, clipped
 
 MAX_BYTES = 256_000_000
 
@@ -25,7 +25,13 @@ def read_text(path: str | os.PathLike[str]) -> str:
         InputError: there is no such file, it cannot be read, is not UTF-8, or has
             more than 256 million bytes.
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise InputError(f'a path is expected, not {type(path).__name__}\n  hint: write load("model.sciml")')
     shown = os.fspath(path)
+    if not isinstance(shown, str):
+        shown = os.fsdecode(shown)
+    if "\0" in shown:
+        raise InputError(f"`{clipped(shown)!r}` is not the name of a file: it holds a zero byte")
     try:
         with open(path, "rb") as file:
             content = file.read(MAX_BYTES + 1)

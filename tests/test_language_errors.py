@@ -54,6 +54,14 @@ CASES = [
         "Julia around the model",
         "m.solve",
     ),
+    ("x' = if x < 1 then 1 ⟦elseif⟧ x < 2 then 2 else 3", sd.SyntaxModelError, "no meaning here", "write else if"),
+    ("x' = a*x ⟦where⟧ a = 1", sd.SyntaxModelError, "no meaning here", "lines of their own"),
+    ("x' = x; when x ⟦crosses⟧ 1: x = 0", sd.SyntaxModelError, "no meaning here", "when x > 1"),
+    ("x' = x; every 24: x += 1 ⟦until⟧ 5", sd.SyntaxModelError, "no meaning here", "until 240"),
+    ("x' = 1 ⟦if⟧ t < 1 else 0", sd.SyntaxModelError, "the condition stands first", "if c then a else b"),
+    ("param K = 1, n = 2; x' = ⟦hill(x, K, n)⟧", sd.NameModelError, "not a function", "x^n/(K^n + x^n)"),
+    ("x' = ⟦δ(t - 1)⟧", sd.NameModelError, "not a function", "an event: at 1"),
+    ("x' = k*x; param k = ⟦-1⟧ log", sd.ModelError, "`log` means that it is", "leave `log` out"),
     ("x' ⟦==⟧ 3*x", sd.SyntaxModelError, "`==` compares", "write `=`"),
     ("x' ⟦:=⟧ 3*x", sd.SyntaxModelError, "`:=`", "write `=`"),
     ("x' = x ⟦=⟧ 3", sd.SyntaxModelError, "a second `=`", "compare with `==`"),
@@ -250,6 +258,19 @@ def test_not_a_text():
     for given in (b"x' = 1", None, 3):
         with pytest.raises(sd.SyntaxModelError, match="must be a str"):
             sd.model(given)
+
+
+@pytest.mark.parametrize("path", [None, 0, 1.5, ["a"], "a\0b", b"no such file"])
+def test_what_is_no_path(path):
+    with pytest.raises(sd.InputError):
+        sd.load(path)
+
+
+@pytest.mark.parametrize("name", [None, 3, "", "a b", "x" * 100_000 + "!"])
+def test_what_is_no_name_of_a_model(name):
+    with pytest.raises(sd.InputError, match="is not a name") as caught:
+        sd.model("x' = 1").with_name(name)
+    assert len(str(caught.value)) < 300
 
 
 def test_files(tmp_path):

@@ -116,7 +116,7 @@ def test_a_large_model_pickles_and_compares_without_recursion():
         ("if x < y then 1 else 2", "if x <= y then 1 else 2", False),
         ("a*(x + y)", "a*x + y", False),
         ("sin(x)", "cos(x)", False),
-        ("1e300*1e300*x", "1e300*x", False),
+        ("x*1e300*1e300", "x*1e300", False),
     ],
 )
 def test_equality_up_to_order_and_arithmetic(left, right, equal):

@@ -202,6 +202,17 @@ def _chain_of_starts(p: _Place) -> str | None:
     return clipped("write " + "; ".join(f"{part[0]}(0) = {value}" for part in parts[:-1]), 200)
 
 
+_STRAY = {
+    "elseif": "write else if",
+    "elif": "write else if",
+    "where": "define the names on lines of their own: a = 1, or `param a = 1`",
+    "with": "define the names on lines of their own: a = 1, or `param a = 1`",
+    "crosses": "write when x > 1: ... for a crossing upwards, when x < 1: ... downwards",
+    "until": "write every 24 from 0 until 240: A += dose",
+}
+"""Words that people write between operands, and what to write instead."""
+
+
 def _missing_sign(p: _Place) -> Complaint | None:
     """Two operands side by side."""
     before, token = p.before, p.token
@@ -209,6 +220,8 @@ def _missing_sign(p: _Place) -> Complaint | None:
         return None
     whole = Span(before.start, token.end)
     left, right = before.value, token.value
+    if token.type == "NAME" and right in _STRAY:
+        return Complaint(f"`{right}` has no meaning here", token.span, _STRAY[right])
     if before.type == "NAME" and before.value in BUILTINS:
         return Complaint(f"the argument of `{left}` stands in parentheses", whole, f"write {left}({right})")
     if [t.value for t in p.seen] == ["d", "/", "dt"]:
@@ -270,6 +283,8 @@ def _conditional(p: _Place) -> Complaint | None:
     """`if` without `then` or `else`, or in the middle of a sum."""
     token = p.token
     if token.type == "_IF":
+        if p.before is not None and p.before.type in OPERAND_END and p.has("_ELSE") and not p.has("_THEN"):
+            return Complaint("the condition stands first", token.span, "write if c then a else b")
         return Complaint(
             "`if` inside a larger expression", token.span, "put it in parentheses: 1 + (if c then a else b)"
         )

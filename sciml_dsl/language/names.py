@@ -82,6 +82,12 @@ BUILTINS: dict[str, Builtin] = {
 """Built-in functions: fewest arguments, most arguments (None = any), value at numbers."""
 
 ELSEWHERE = {
+    "hill": "x^n/(K^n + x^n)",
+    "δ": "an event: at 1: x += 1",
+    "dirac": "an event: at 1: x += 1",
+    "DiracDelta": "an event: at 1: x += 1",
+    "random": "a parameter; random numbers are not part of this language",
+    "rand": "a parameter; random numbers are not part of this language",
     "ceiling": "ceil(x)",
     "round": "floor(x + 0.5)",
     "fabs": "abs(x)",

@@ -15,7 +15,7 @@ from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any
 
 from ..collector import uncollected
-from ..errors import InputError, UnknownNameError, suggest
+from ..errors import InputError, UnknownNameError, clipped, suggest
 from .array_values import by_element, number
 from .named import by_name
 from .spec import Array, ModelSpec, Network, Parameter
@@ -337,8 +337,8 @@ class Model:
         """This model under another name."""
         from ..language.names import is_name
 
-        if not is_name(name):
-            raise InputError(f"`{name}` is not a name: letters, digits and underscores, a letter first")
+        if not isinstance(name, str) or not is_name(name):
+            raise InputError(f"`{clipped(str(name))}` is not a name: letters, digits and underscores, a letter first")
         return Model(replace(self.spec, name=name))
 
     def with_parameters(self, values: Values) -> Model:

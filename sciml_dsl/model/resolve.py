@@ -555,6 +555,13 @@ class _Resolver:
             )
         if default is not None:
             where = (p.default.span if p.default is not None else None) or NOWHERE
+            if default <= 0 and p.log and p.lower is None:
+                raise Complaint(
+                    f"the default {default!r} of `{name}` is not positive, and `log` means that it is",
+                    where,
+                    "write a positive default, or leave `log` out",
+                    ModelError,
+                )
             if not lower <= default <= upper:
                 raise Complaint(
                     f"the default {default!r} of `{name}` is outside its bounds [{lower!r}, {upper!r}]",
