@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 import sciml_dsl as sd
@@ -228,7 +228,11 @@ def _fields(spec):
 @settings(deadline=None, max_examples=80)
 def test_any_model_prints_and_parses_to_itself(spec):
     text = emit(spec)
-    again = sd.model(text)
+    try:
+        again = sd.model(text)
+    except sd.ModelError as error:  # numbers alone that have no value, acosh(0): no text may hold them
+        assert any(words in error.message for words in ("no finite value", "overflows", "by zero", "not a real")), error
+        reject()
     assert again.spec == spec, text
     assert same_model(again.spec, spec)
     assert emit(again.spec) == text
