@@ -89,8 +89,8 @@ def test_a_narrow_pulse_in_time_is_not_missed(method):
 
 
 def test_switches_of_states_are_events_of_the_user_not_of_time():
-    assert sd.model("x' = if x > t then 1 else 2; x(0) = 0").system.switches == ()
-    assert len(sd.model("x' = if t > 1 or t > 2 then 1 else 2; x(0) = 0").system.switches) == 2
+    assert sd.model("x' = if x > t then 1 else 2; x(0) = 0").system.turns.families == ()
+    assert len(sd.model("x' = if t > 1 or t > 2 then 1 else 2; x(0) = 0").system.turns.families) == 2
 
 
 def test_sensitivities_from_an_equilibrium_stay_bounded():

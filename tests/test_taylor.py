@@ -261,3 +261,38 @@ def test_what_no_coefficient_at_the_start_knows_is_not_missed() -> None:
         bell = sd.model("x' = exp(-a*(t - 2)^2); x(0) = 0; param a = 1")
         sol = bell.solve((0, 4), p={"a": steep}, method="taylor", rtol=1e-9, atol=1e-9)
         assert sol["x"][-1] == pytest.approx(np.sqrt(np.pi / steep), rel=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("text", "end", "exact"),
+    [
+        ("x' = sqrt(x) + 0.1; x(0) = 0", 1.0, None),
+        ("x' = 1 - x + x^n/(1 + x^n); x(0) = 0; param n = 2", 3.0, None),
+        ("x' = -cbrt(x - 1); x(0) = 1", 1.0, 1.0),
+        ("v' = -1 - 0.1*sqrt(v^2)*v; v(0) = 1; at 1.5: v = 0", 3.0, -np.tanh(np.sqrt(0.1) * 1.5) / np.sqrt(0.1)),
+    ],
+)
+def test_auto_goes_on_where_the_series_does_not_exist(text, end, exact):
+    m = sd.model(text)
+    reference = m.solve((0, end), method="dop853", rtol=1e-12, atol=1e-13).u[-1, 0] if exact is None else exact
+    for options in ({}, {"saveat": [end]}, {"dtmax": 10.0}):
+        sol = m.solve((0, end), rtol=1e-9, atol=1e-11, **options)
+        assert sol.success
+        assert sol.u[-1, 0] == pytest.approx(reference, rel=1e-7)
+        assert np.isfinite(sol(end / 2)).all()
+    many = m.ensemble(size=2).solve((0, end), rtol=1e-9, atol=1e-11)
+    assert many.u[:, -1, 0] == pytest.approx(reference, rel=1e-7)
+    if "^n" not in text:
+        named = m.solve((0, end), rtol=1e-9, method="taylor")
+        assert not named.success
+        assert "power series" in named.message
+
+
+@pytest.mark.parametrize("w", [1e14, 1e10, 1e-10, 1e-13, 1e-18])
+@pytest.mark.parametrize("rtol", [1e-8, 1e-12])
+def test_the_unit_of_time_does_not_matter(w, rtol):
+    m = sd.model("x' = w*v; v' = -w*x; x(0) = 1; v(0) = 0; param w = 1")
+    steps = m.solve((0, 20), method="taylor", rtol=rtol, atol=1e-12).stats["steps"]
+    sol = m.solve((0, 20 / w), method="taylor", p={"w": w}, rtol=rtol, atol=1e-12)
+    assert sol.u[-1, 0] == pytest.approx(np.cos(20.0), abs=30 * rtol)
+    assert sol.stats["steps"] <= 3 * steps + 20  # the first ones grow from small

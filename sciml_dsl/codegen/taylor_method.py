@@ -99,7 +99,7 @@ def build(system: System, order: int) -> Module:
 
 
 def _step(system: System, order: int) -> list[int]:
-    """[coefficients at the end of a step (order + 1, n), squared norms of the last two rows, error by the defect].
+    """[coefficients at the end of a step (order + 1, n), sizes of the last two rows, error by the defect squared].
 
     States are the coefficients at the beginning, (order + 1, n); seeds: h, relative tolerances (n), absolute ones (n).
     """
@@ -124,13 +124,13 @@ def _step(system: System, order: int) -> list[int]:
     flat = at(graph, flat, places)
     last = [flat[k * n : (k + 1) * n] for k in (order - 1, order)]
     weights = _weights(graph, ends)
-    squares = [_mean_square(graph, row, weights) for row in last]
+    sizes = [_size(graph, row, weights) for row in last]
     share = graph.const(1.0 / (order + 1))
     defect = [
         graph.mul(share, graph.sub(rise, graph.mul(h, slope)))
         for rise, slope in zip(rises, flat[n : 2 * n], strict=True)
     ]
-    return [*flat, *squares, _mean_square(graph, defect, _weights(graph, ends, rises))]
+    return [*flat, *sizes, _mean_square(graph, defect, _weights(graph, ends, rises))]
 
 
 def _end(graph: Graph, c: list[int], h: int) -> tuple[int, int]:
@@ -163,6 +163,18 @@ def _weights(graph: Graph, values: list[int], noise: list[int] | None = None) ->
     return found
 
 
+def _size(graph: Graph, values: list[int], weights: list[int]) -> int:
+    """Sum of |values| by their `weights` over sqrt(n), between once and sqrt(n) times their root mean square.
+
+    Without squares: a coefficient of order k grows with the k-th power of the unit of time, and must not overflow.
+    """
+    total = graph.const(0.0)
+    for value, weight in zip(values, weights, strict=True):
+        product = graph._make("mul", (value, weight))  # a product, where `mul` would divide
+        total = graph.add(total, graph.call("abs", product))
+    return graph.mul(graph.const(len(values) ** -0.5), total)
+
+
 def _mean_square(graph: Graph, values: list[int], weights: list[int]) -> int:
     """Mean square of `values` by their `weights`."""
     total = graph.const(0.0)
@@ -192,7 +204,7 @@ def _method(slots: Slots) -> str:
     binary = math.log2(math.e)
     scales, shifts = [], []
     for k in (order - 1, order):
-        exponent = -0.5 / k  # of the squared norm
+        exponent = -1.0 / k
         aim = (math.log2(AIM) + DECAY * binary * (order + 1 - k)) / k
         scales.append(number(exponent * 2.0**-52))
         shifts.append(number(aim - 1023.0 * exponent))
@@ -246,8 +258,7 @@ define internal void @expand(double %t, double %h, ptr %from, ptr %p, ptr %given
   store double %limit, ptr %to1
   %low = fadd double %a, {number(1e-300)}
   %quotient = fdiv double %b, %low
-  %root = call double @llvm.sqrt.f64(double %quotient)
-  %rate = fmul double %root, {number(float(order))}
+  %rate = fmul double %quotient, {number(float(order))}
   %to2 = getelementptr double, ptr %to, i64 {slots.rate}
   store double %rate, ptr %to2
   ret void

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..errors import InputError, SolveInterrupted
 from .integrate import EMPTY, NO_COLUMNS, Integrator, Trajectory, nothing
 from .methods import registry
-from .methods.registry import Controller
+from .methods.registry import Controller, is_taylor
 from .options import FINEST, Asked, number, ordered, output_times, precision, steps, time_span, tolerances
 from .prepare import Given, Prepared, prepared
 from .solution import Solution
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ..model.model import Model
 
 Floats = NDArray[np.float64]
+_NO_SERIES = (int(Status.NONFINITE), int(Status.DT_TOO_SMALL))  # how a run ends where the solution has no power series
 _DENSE_STATES = 200  # with more, interpolants are made when `sol(t)` asks for them: they are five times the output,
 # and so are those that cost evaluations
 
@@ -209,7 +210,9 @@ def solve(
             event_sources=ready.event_sources,
             event_words=ready.event_words,
             observe=ready.observe,
-            densely=lambda: ready.integrator.run(start, values, t0, end, dense=True, **options),
+            densely=lambda: (integrator if not names else ready.integrator).run(
+                start, values, t0, end, dense=True, **options
+            ),
             refine=ready.refine,
             seconds=seconds,
             method=method,
@@ -220,9 +223,8 @@ def solve(
             asked=Asked(relative, absolute, dtmin),
         )
 
-    began = perf_counter()
-    try:
-        trajectory = integrator.run(
+    def run() -> Trajectory:
+        return integrator.run(
             start,
             values,
             t0,
@@ -235,6 +237,15 @@ def solve(
             watcher=watcher,
             **options,
         )
+
+    began = perf_counter()
+    try:
+        trajectory = run()
+        if trajectory.status in _NO_SERIES and choice.by_address[0] == "taylor" and not is_taylor(method):
+            assert isinstance(integrator, Integrator)  # the series may not exist where the equations are finite
+            integrator = integrator.plain
+            choice = integrator.choice(method, Integrator.aim(relative, absolute), bool(names), linear_solver, True)
+            trajectory = run()
     except SolveInterrupted as stop:
         raise _interruption(named(stop.solution, perf_counter() - began)) from None
     finally:
@@ -257,7 +268,7 @@ def _plainly(
     every_step: bool, options: tuple[str, float, float, int, str],
 ) -> Solution:  # fmt: skip
     """`solve` with nothing out of the ordinary: the same, with as little around the integration as possible."""
-    key = (every_step, integrator.hot, options)
+    key = (every_step, integrator.hot, integrator.series, options)
     kept = ready.again.get(key)
     if kept is None:
         if len(ready.again) > 100:  # ever new tolerances
@@ -274,6 +285,8 @@ def _plainly(
         stopped = False
     except SolveInterrupted as stop:
         trajectory, stopped = stop.solution, True
+    if trajectory.status in _NO_SERIES and shared.by_series and not is_taylor(options[0]):  # f may well be finite there
+        return _plainly(ready, integrator.plain, start, values, t0, t1, times, every_step, options)
     found = Solution.alike(
         shared,
         trajectory,

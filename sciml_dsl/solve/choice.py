@@ -194,23 +194,24 @@ def of_high_order(tolerance: float) -> Method:
 
 
 def pair(
-    functions: NativeFunctions, name: str, tolerance: float, columns: bool, linear: str = "auto"
+    functions: NativeFunctions, name: str, tolerance: float, columns: bool, linear: str = "auto", series: bool = True
 ) -> tuple[Method, Method | None]:
-    """The method of a name, and for "auto" the one it changes to."""
+    """The method of a name, and for "auto" the one it changes to; `series`: it may take a power series."""
     if functions.mass:
         return _algebraic(name, columns, functions.n, tolerance, linear), None
     if isinstance(name, str) and name.lower() == "auto":
         explicit = registry.TSIT5
         if not columns and tolerance < TIGHT:
-            explicit = registry.taylor_of(functions, tolerance, SERIES) or of_high_order(tolerance)
+            expanded = registry.taylor_of(functions, tolerance, SERIES) if series else None
+            explicit = expanded or of_high_order(tolerance)
         if not has_jacobian(functions):
             return explicit, None
         return explicit, stiff_partner(functions.n, tolerance, columns, linear)
     method = registry.method(name)
     if method is registry.TAYLOR and not columns:
-        series = registry.taylor_of(functions, tolerance)
-        assert series is not None
-        return series, None
+        power = registry.taylor_of(functions, tolerance)
+        assert power is not None
+        return power, None
     if method.needs_jacobian and not has_jacobian(functions):
         raise InputError(f'method "{method.name}" needs the Jacobian of the model; use method="tsit5"')
     if columns and method.name not in _NUMBERS:
@@ -257,18 +258,18 @@ def check_method(name: str) -> None:
 
 def choose(
     functions: NativeFunctions, name: str, tolerance: float, columns: bool, tail: tuple[int, ...], linear: str = "auto",
-    hot: bool = False,
+    hot: bool = False, series: bool = True,
 ) -> Choice:  # fmt: skip
     """What runs for a method's name.
 
     Arguments: `tolerance`, the relative one ("auto" looks at it); `columns`, whether
     sensitivities ride along; `tail`, addresses of the events; `linear`, the linear solver asked for;
-    `hot`, the model is solved so often that compiling its own steps pays.
+    `hot`, the model is solved so often that compiling its own steps pays; `series`, "auto" may take a power series.
 
     Raises `UnknownNameError` for a name that is no method's, `InputError` where the
     model lacks what the method needs.
     """
-    first, partner = pair(functions, name, tolerance, columns, linear)
+    first, partner = pair(functions, name, tolerance, columns, linear, series)
     plans: list[Plan | None] = [None, None]
     largest = HOT if hot else COLD
     steps = [own_step(first, functions, linear, columns, largest), (0, 0)]

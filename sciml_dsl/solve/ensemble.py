@@ -270,6 +270,7 @@ class _Job:
         integrator = prepared(self.model).integrator
         if self.native:
             assert isinstance(integrator, Integrator)
+            integrator = integrator.plain
             self.lanes = lanes(integrator, u0[0], p, *self.span, self.for_kernel(u0))
 
     def run(self, batch: Batch, u0: Floats, p: Floats, stop: Stop) -> None:
@@ -280,6 +281,7 @@ class _Job:
         if self.native:
             integrator = prepared(self.model).integrator
             assert isinstance(integrator, Integrator)
+            integrator = integrator.plain
             if self.model.inputs:  # all rows hold the same tables
                 at = self.model.system.tables_at
                 p = p.copy()

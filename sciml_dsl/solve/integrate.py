@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -238,11 +239,19 @@ class Integrator:
         self.reversible = all(e.kind == "switch" for e in functions.events)  # these change nothing: backwards too
         self._positive: dict[tuple[int, ...], Integrator] = {}
         self._size_p = functions.n_params + functions.n_weights
+        self.series = True  # whether "auto" may take a power series
         self._choices: dict[Any, Choice] = {}
         self._repeated: dict[Any, list[Any]] = {}
         self._implicit_steps = 0  # made so far
         self.hot = False  # once HOT_STEPS were made: the model's own steps are compiled
         self._nothing = nothing(functions.n)[6:-2]  # starts .. event_k, of a run that keeps no steps
+
+    @cached_property
+    def plain(self) -> Integrator:
+        """The same with Runge-Kutta methods under "auto": for ensembles, and where a power series does not exist."""
+        made = copy(self)
+        made.series, made._choices, made._repeated = False, {}, {}
+        return made
 
     @staticmethod
     def aim(rtol: Any, atol: Any) -> Any:
@@ -274,7 +283,7 @@ class Integrator:
             if len(self._choices) > 100:  # "auto" asked for with ever new tolerances
                 self._choices.clear()
             found = self._choices[key] = choose(
-                self.functions, method, tolerance, columns, self._tail, linear_solver, hot
+                self.functions, method, tolerance, columns, self._tail, linear_solver, hot, self.series
             )
         return found
 

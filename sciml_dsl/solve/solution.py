@@ -143,6 +143,11 @@ class Solution:
         return Status(self._trajectory.status)
 
     @property
+    def by_series(self) -> bool:
+        """Whether the steps are those of a power series."""
+        return self._by_address[0] == "taylor"
+
+    @property
     def success(self) -> bool:
         """Whether the end, or a terminating event, was reached."""
         return self._trajectory.ok
@@ -215,6 +220,12 @@ class Solution:
             return (
                 f"the state change of {self._last_event()} gives NaN or infinity at {at} "
                 f"({self._where_not_finite()})"
+            )
+        if status == Status.NONFINITE and self.by_series and np.isfinite(self._trajectory.u_end).all():
+            return (
+                f"the power series of the solution does not exist at {at} ({self._where_not_finite()}), as where a "
+                "root or a power has the argument 0; or the equations give NaN or infinity there: "
+                'use method="auto" or "vern9"'
             )
         if status == Status.NONFINITE:
             return (

@@ -23,7 +23,7 @@ class Slots:
     """Doubles of the method: two expansions of `size`, and from `given` on h, relative and absolute tolerances;
     then the size of the step `before`, and a third expansion, somewhere `inside` a step.
 
-    An expansion is the coefficients (order + 1, n) and from `squares` on the squared norms of the last two rows, the
+    An expansion is the coefficients (order + 1, n) and from `squares` on the sizes of the last two rows, the
     square of the error by the defect, the step `limit` and the `rate` |lambda| of a decaying part.
     """
 

@@ -96,7 +96,7 @@ def _tolerance(name: str, value: Any, n: int) -> Floats:
     found = np.asarray(value, dtype=np.float64).reshape(-1)
     if found.size not in (1, n):
         raise InputError(f"{name}: expected one number or {n} (one for each state)")
-    if not (np.isfinite(found).all() and (found > 0.0).all()):
+    if not (np.isfinite(found).all() and (found >= 0.0 if name == "rtol" else found > 0.0).all()):
         raise InputError(f"{name} must be positive and finite, got {value!r}")
     return np.array(np.broadcast_to(found, n))
 
