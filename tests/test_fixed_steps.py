@@ -74,10 +74,10 @@ def test_running_backwards_undoes_a_symmetric_method():
     ("text", "options", "says"),
     [
         (PENDULUM, {"method": "rk4"}, "give the size, dt=0.01"),
-        (PENDULUM, {"method": "verlet", "dt": -1.0}, "give the size"),
+        (PENDULUM, {"method": "verlet", "dt": -1.0}, "dt must be positive and finite, got -1"),
         (PENDULUM, {"method": "euler", "dt": 1e-9}, "more than max_steps"),
         (PENDULUM, {"method": "euler", "dt": 0.1, "dt0": 0.1}, "give it as dt, not dt0"),
-        (PENDULUM, {"method": "tsit5", "dt": 0.1}, "dt is for methods with fixed steps"),
+        (PENDULUM, {"method": "tsit5", "dt": 0.1}, "chooses its steps: give dt0"),
         ("q' = p; p' = -q - 0.1*p; q(0) = 1; p(0) = 0", {"method": "verlet", "dt": 0.1}, "`p` depends on itself"),
         (
             "x' = y; y' = z; z' = x; x(0) = 1; y(0) = 0; z(0) = 0",

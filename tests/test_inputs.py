@@ -141,7 +141,7 @@ def test_callables_take_the_tables_behind_the_parameters(target):
     got = f(1.9, wrap([0.5]), wrap(q))
     np.testing.assert_allclose(np.asarray(got.detach() if target == "torch" else got), [CubicSpline(T, Y)(1.9) - 1.0])
     if target in ("numpy", "torch", "python"):
-        with pytest.raises(ValueError, match="no tables"):
+        with pytest.raises(ValueError, match="tables"):
             f(1.9, wrap([0.5]), wrap([2.0]))
     if target == "native":
         with pytest.raises(InputError, match="parameter_vector"):

@@ -185,7 +185,7 @@ class _Decomposition:
         self.at[node] = make(node, *found)
 
     def _in_time_alone(self, node: int) -> bool:
-        """Does a condition turn only at times that `System.switches` knows?"""
+        """Does a condition turn only at times that `System.turns` knows?"""
         graph = self.graph
         if graph.op[node] in ("and", "or", "not"):
             return all(
