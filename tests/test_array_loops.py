@@ -397,7 +397,11 @@ def test_a_stiff_grid_of_any_size_is_solved_sparsely():
 
 
 def test_a_network_at_every_cell_trains():
-    m = sd.model(MODELS["net"])
+    jump, smooth = "if u[i] > 0.5 then NN(u[i], u[mod(i,N)+1]) else 0", "max(0, u[i] - 0.5)*NN(u[i], u[mod(i,N)+1])"
+    with pytest.raises(UnsupportedError, match="does not cross such jumps"):
+        sd.model(MODELS["net"]).layer(saveat=[0.0, 0.5])
+    assert jump in MODELS["net"]
+    m = sd.model(MODELS["net"].replace(jump, smooth))
     layer = m.layer(saveat=[0.0, 0.5], rtol=1e-9, atol=1e-11)
     (layer() ** 2).sum().backward()
     weight = next(iter(layer.networks.values()))[0].weight
