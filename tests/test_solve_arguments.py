@@ -194,8 +194,9 @@ def test_an_executor_that_takes_no_more_work_loses_only_the_rest(decay):
     assert "full" in sol.message(3)
 
 
-def test_progress_may_end_an_ensemble(decay):
-    sol = decay.ensemble(p={"a": np.linspace(0, 1, 2000)}).solve((0, 1), progress=lambda state: True, threads=1)
+def test_progress_may_end_an_ensemble():
+    many = sd.model("x' = a*cos(100*t); x(0) = 0; param a = 1").ensemble(p={"a": np.linspace(1, 2, 2000)})
+    sol = many.solve((0, 1000), saveat=[1000.0], progress=lambda state: True, threads=1, max_steps=10**9)
     done = sol.success.sum()
     assert 0 < done < 2000
     assert Status(sol.status[-1]) == Status.INTERRUPTED
