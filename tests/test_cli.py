@@ -488,3 +488,14 @@ def test_trained_weights_are_kept_in_code(here: Path) -> None:
     assert len(names["WEIGHTS"]) == 7  # type: ignore[arg-type]
     result = run("fit", "net.sciml", "data.csv", "-q", "--max-time", "2", "-o", "fitted.sciml")
     assert "-o NAME.py" in result.stderr and sciml_dsl.load("fitted.sciml").networks == ("U",)
+
+
+def test_an_ensemble_takes_the_options_of_the_solver(here: Path) -> None:
+    arguments = ["ensemble", "decay.sciml", "--t1", "1", "--vary", "k=0.5,1", "--saveat", "1", "--json"]
+    result = run(*arguments, "--method", "rk4", "--dt", "0.01", "-u", "x=2")
+    assert result.exit_code == 0, result.output
+    mean = json.loads(result.output)["summary"]["x"]["mean"]
+    assert mean == pytest.approx(np.exp(-0.5) + np.exp(-1.0), rel=1e-8)
+    refused = run(*arguments, "--dt", "0.01")
+    assert refused.exit_code == 2
+    assert "chooses its steps" in refused.output + (refused.stderr if refused.stderr_bytes else "")

@@ -61,6 +61,43 @@ def data_argument(command: F) -> F:
     return click.argument("data", type=click.Path(path_type=Path))(command)
 
 
+_SOLVER = (
+    click.option("-p", "--parameter", type=Assignment(), multiple=True, help="A parameter's value; may be repeated."),
+    click.option("-u", "--initial", type=Assignment(), multiple=True, help="A state's initial value; may be repeated."),
+    click.option("--method", help="A method's name, as tsit5, radau or rk4; default: auto."),
+    click.option("--rtol", type=float, help="Relative tolerance."),
+    click.option("--atol", type=float, help="Absolute tolerance."),
+    click.option("--max-steps", type=int, help="Give up after so many steps."),
+    click.option("--dt", type=float, help="The step of methods that estimate no error (rk4, euler, verlet, ...)."),
+    click.option("--dtmax", type=float, help="Largest step."),
+    click.option("--tstops", type=Times(), help="Times to step on exactly, t1,t2,..."),
+    click.option("--positive", multiple=True, help="A state kept from falling below zero; may be repeated."),
+    click.option("--linear-solver", help="Of implicit methods: dense, banded, sparse or krylov."),
+    click.option("--inputs", type=click.Path(path_type=Path), help="CSV table of the model's inputs, with a column t."),
+)
+
+
+def solver_options(command: F) -> F:
+    """The options of an integration, which the command takes as `**solver`; see `solver_arguments`."""
+    for option in reversed(_SOLVER):
+        command = option(command)
+    return command
+
+
+def solver_arguments(solver: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What `solver_options` gave: ({p, u0, inputs} of the model, options of `solve`), those that were given."""
+    own = dict(solver)
+    model = given(p=dict(own.pop("parameter")), u0=dict(own.pop("initial")))
+    inputs = own.pop("inputs")
+    if inputs is not None:
+        from ..fit.table import read_table
+
+        model["inputs"] = read_table(inputs)
+    tstops = own.pop("tstops")
+    positive = own.pop("positive") or None
+    return model, given(tstops=[tstops] if isinstance(tstops, float) else tstops, positive=positive, **own)
+
+
 def json_option(command: F) -> F:
     """The option --json."""
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")(command)

@@ -11,7 +11,6 @@ import click
 from ..errors import DataError, InputError, UnknownNameError, suggest
 from ..files import check_output, write_text
 from .console import (
-    Assignment,
     Times,
     csv_text,
     echo_json,
@@ -23,6 +22,8 @@ from .console import (
     number,
     output_option,
     quiet_option,
+    solver_arguments,
+    solver_options,
 )
 from .progress import Progress
 
@@ -71,12 +72,7 @@ class Values(click.ParamType):
     help="CSV table with a row for each trajectory; columns are parameters, and states for initial values.",
 )  # fmt: skip
 @click.option("--vary", type=Values(), multiple=True, help="Values of a parameter or state; repeated: all pairs.")
-@click.option("-p", "--parameter", type=Assignment(), multiple=True, help="A parameter, the same for all.")
-@click.option("-u", "--initial", type=Assignment(), multiple=True, help="An initial value, the same for all.")
-@click.option("--method", help="A method's name, as tsit5, radau or rk4; default: auto.")
-@click.option("--rtol", type=float, help="Relative tolerance.")
-@click.option("--atol", type=float, help="Absolute tolerance.")
-@click.option("--max-steps", type=int, help="Give up after so many steps.")
+@solver_options
 @click.option("--threads", type=int, help="How many; default: all cores.")
 @output_option("Write all trajectories to this CSV file.")
 @click.option("--plot", type=click.Path(path_type=Path), help="Write a fan chart to this file.")
@@ -89,30 +85,26 @@ def command(
     saveat: float | list[float] | None,
     table: Path | None,
     vary: tuple[tuple[str, list[float]], ...],
-    parameter: tuple[tuple[str, float], ...],
-    initial: tuple[tuple[str, float], ...],
-    method: str | None,
-    rtol: float | None,
-    atol: float | None,
-    max_steps: int | None,
     threads: int | None,
     output: Path | None,
     plot: Path | None,
     quiet: bool,
     as_json: bool,
+    **solver: Any,
 ) -> int:
     """Integrate the model in FILE once for every row of a table, or for every combination of values."""
     if table is None and not vary:
         raise click.UsageError("say what varies: --vary k=0:1:11, or --table rows.csv")
     if output is not None:
-        check_output(output, [file, *([] if table is None else [table])])
+        check_output(output, [file, *(path for path in (table, solver["inputs"]) if path is not None)])
     if plot is not None:
         from ..plot import check_path
 
         check_path(plot)
     model = load_model(file)
     varied = _combined([*([] if table is None else [_rows(table)]), *({name: values} for name, values in vary)])
-    fixed: dict[str, dict[str, Any]] = {"p": dict(parameter), "u0": dict(initial)}
+    own, options = solver_arguments(solver)
+    fixed: dict[str, dict[str, Any]] = {"p": own.pop("p", {}), "u0": own.pop("u0", {})}
     for name, values in varied.items():
         kind = "p" if name in model.parameters else "u0" if name in model.states else ""
         if not kind:
@@ -120,8 +112,8 @@ def command(
         if name in fixed[kind]:
             raise InputError(f"`{name}` is given twice: for all, and varied")
         fixed[kind][name] = values
-    many = model.ensemble(**given(**fixed))
-    options = given(saveat=saveat, method=method, rtol=rtol, atol=atol, max_steps=max_steps, threads=threads)
+    many = model.ensemble(**given(**fixed), **own)
+    options |= given(saveat=saveat, threads=threads)
     with Progress(quiet or as_json or len(many) < 1000) as progress:
         sol = many.solve((t0, t1), progress=None if quiet or as_json else progress, **options)
     if output is not None:

@@ -10,7 +10,6 @@ import click
 from ..errors import NonFiniteError
 from ..files import check_output, write_text
 from .console import (
-    Assignment,
     Times,
     csv_text,
     echo_json,
@@ -21,6 +20,8 @@ from .console import (
     model_argument,
     number,
     output_option,
+    solver_arguments,
+    solver_options,
 )
 
 if TYPE_CHECKING:
@@ -34,18 +35,7 @@ _SHOWN = 20  # rows of the table on the screen
 @click.option("--t0", type=float, default=0.0, show_default=True, help="Start time.")
 @click.option("--t1", type=float, required=True, help="End time.")
 @click.option("--saveat", type=Times(), help="Spacing of the output, or a list of times; default: every step.")
-@click.option("-p", "--parameter", type=Assignment(), multiple=True, help="Value of a parameter; may be repeated.")
-@click.option("-u", "--initial", type=Assignment(), multiple=True, help="Initial value of a state; may be repeated.")
-@click.option("--method", help="A method's name, as tsit5, radau or rk4; default: auto.")
-@click.option("--rtol", type=float, help="Relative tolerance.")
-@click.option("--atol", type=float, help="Absolute tolerance.")
-@click.option("--max-steps", type=int, help="Give up after so many steps.")
-@click.option("--dt", type=float, help="The step of methods that estimate no error (rk4, euler, verlet, ...).")
-@click.option("--dtmax", type=float, help="Largest step.")
-@click.option("--tstops", type=Times(), help="Times to step on exactly, t1,t2,...")
-@click.option("--positive", "positive", multiple=True, help="A state kept from falling below zero; may be repeated.")
-@click.option("--linear-solver", help="Of implicit methods: dense, banded, sparse or krylov.")
-@click.option("--inputs", type=click.Path(path_type=Path), help="CSV table of the model's inputs, with a column t.")
+@solver_options
 @output_option("Write the trajectory to this CSV file.")
 @click.option("--plot", type=click.Path(path_type=Path), help="Write a figure to this file.")
 @json_option
@@ -54,40 +44,21 @@ def command(
     t0: float,
     t1: float,
     saveat: float | list[float] | None,
-    parameter: tuple[tuple[str, float], ...],
-    initial: tuple[tuple[str, float], ...],
-    method: str | None,
-    rtol: float | None,
-    atol: float | None,
-    max_steps: int | None,
-    dt: float | None,
-    dtmax: float | None,
-    tstops: float | list[float] | None,
-    positive: tuple[str, ...],
-    linear_solver: str | None,
-    inputs: Path | None,
     output: Path | None,
     plot: Path | None,
     as_json: bool,
+    **solver: Any,
 ) -> int:
     """Integrate the model in FILE from t0 to t1."""
     if output is not None:
-        check_output(output, [file, *([] if inputs is None else [inputs])])
+        check_output(output, [file, *([] if solver["inputs"] is None else [solver["inputs"]])])
     if plot is not None:
         from ..plot import check_path
 
         check_path(plot)
     model = load_model(file)
-    options = given(
-        p=dict(parameter), u0=dict(initial), saveat=saveat, method=method, rtol=rtol, atol=atol, max_steps=max_steps,
-        dt=dt, dtmax=dtmax, positive=positive or None, linear_solver=linear_solver,
-        tstops=[tstops] if isinstance(tstops, float) else tstops,
-    )  # fmt: skip
-    if inputs is not None:
-        from ..fit.table import read_table
-
-        options["inputs"] = read_table(inputs)
-    sol = model.solve((t0, t1), **options)
+    own, options = solver_arguments(solver)
+    sol = model.solve((t0, t1), **own, **given(saveat=saveat), **options)
     if not sol.success and "finite" in _status(sol):
         raise NonFiniteError(sol.message)
     columns = {"t": sol.t, **{name: sol.u[:, k] for k, name in enumerate(model.states)}}
