@@ -19,6 +19,8 @@ CASES = [
     ("x' = 1; f(a) = a; ⟦f(b)⟧ = b", sd.NameModelError, "`f` is defined twice", "line 1"),
     ("x' = 1; f(a, ⟦a⟧) = a", sd.NameModelError, "`a` stands twice", ""),
     ("x' = ⟦2 x⟧", sd.SyntaxModelError, "an operator is missing", "write 2*x"),
+    ("x' = -x; y' = 0; x(0) = 1 ⟦y⟧(0) = 2", sd.SyntaxModelError, "a statement ends before `y`", "new line"),
+    ("x' = -y ⟦y'⟧ = x", sd.SyntaxModelError, "a statement ends before", "new line"),
     ("x' = ⟦x y⟧", sd.SyntaxModelError, "an operator is missing", "write x*y"),
     ("x' = ⟦sin x⟧", sd.SyntaxModelError, "stands in parentheses", "write sin(x)"),
     ("x' = (x⟦)(⟧x + 1)", sd.SyntaxModelError, "an operator is missing", "(...)*(...)"),

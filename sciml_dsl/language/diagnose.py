@@ -18,6 +18,7 @@ from .names import BUILTINS, RESERVED_WORDS
 from .tokens import CLOSING, OPENING, OPERAND_END, Token
 
 _OPERAND = frozenset({"NUMBER", "NAME", "PRIMED", "_LPAR", "COEFFICIENT", "_ROOT", "CBRT", "STIFF", "_MACRO"})
+_ASSIGNS = frozenset({"_EQ", "EQUALS"})
 _KEYWORDS = {kind: word for word, kind in RESERVED_WORDS.items()}
 _EXPECTED = {
     "_EQ": "`=`",
@@ -213,6 +214,23 @@ _STRAY = {
 """Words that people write between operands, and what to write instead."""
 
 
+def _begins_statement(p: _Place) -> bool:
+    """Does `name =`, `name' =`, `name(...) =` or `name[...] =` stand here, behind a whole statement?"""
+    if p.token.type not in ("NAME", "PRIMED") or not any(t.type in _ASSIGNS for t in p.seen):
+        return False
+    depth = 0
+    for token in p.tokens[p.index + 1 :]:
+        if token.type in _ASSIGNS and depth == 0:
+            return True
+        if token.type in ("_LPAR", "_LSQB"):
+            depth += 1
+        elif token.type in ("_RPAR", "_RSQB"):
+            depth -= 1
+        elif depth == 0 or token.type == "_SEP":
+            return False
+    return False
+
+
 def _missing_sign(p: _Place) -> Complaint | None:
     """Two operands side by side."""
     before, token = p.before, p.token
@@ -234,6 +252,12 @@ def _missing_sign(p: _Place) -> Complaint | None:
         return Complaint("the `=` is missing", whole, f"write {left} = {right}")
     if p.head.type == "_MODEL":
         return Complaint("the name of a model is one word", whole, f"write model {left}_{right}")
+    if p.head.type not in ("_PARAM", "_CONST") and _begins_statement(p):
+        return Complaint(
+            f"a statement ends before `{right}`, and nothing says so",
+            token.span,
+            "put `;`, `,` or a new line between two statements",
+        )
     if p.head.type in ("_PARAM", "_CONST") and before.type != "_RSQB" and token.type == "NAME":
         if token.value == "in":
             return Complaint("bounds are written in brackets", token.span, "write param k = 1 in [0, 10]")
