@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -206,6 +207,11 @@ class Problem:
         r = self.residuals(theta)
         return float(r @ r) / max(1, r.size)
 
+    @cached_property
+    def _jumps(self) -> bool:
+        """Do the equations jump at times that the discrete adjoint would have to move?"""
+        return switched.jumps(self.model)
+
     def loss_and_gradient(self, theta: Floats, active: Indices | None = None) -> tuple[float, Floats]:
         """Mean of the squared residuals and its gradient with respect to θ[active], by the discrete adjoint.
 
@@ -225,7 +231,7 @@ class Problem:
                 "the discrete adjoint does not cross events yet",
                 hint="fit parameters by forward sensitivities, or take the events out of the model",
             )
-        if switched.jumps(self.model):
+        if self._jumps:
             raise UnsupportedError(
                 "the equations jump where a condition turns (or sign, floor, mod), at times that depend on the "
                 "solution or on parameters, and the discrete adjoint does not cross such jumps",

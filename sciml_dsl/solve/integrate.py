@@ -120,19 +120,27 @@ def nothing(n: int) -> Trajectory:
 def _parts(rest: Floats, counts: Indices, arguments: Sequence[Any], t: Floats, u: Floats) -> tuple[Any, ...]:
     """What the kernel packed, as the arrays `t` .. `event_k` of a `Trajectory`; `t`, `u` where they are not in it."""
     options, n, m = arguments[AT_OPTIONS], arguments[AT_U0].size, arguments[AT_COLUMNS].size
-    rows, steps, fired = int(counts[ROWS]), int(counts[STORED]), int(counts[LOGGED])
-    save, dense, record = (bool(options[k]) for k in (SAVE_STEPS, KEEP_DENSE, RECORD))
-    kept, recorded = steps if dense else 0, steps if record else 0
-    shapes: list[tuple[int, ...]] = [(rows,), (rows, n)] if save else []
-    shapes += [(rows, n * m), (steps,), (steps,), (kept, max(int(options[DEGREE]) + 1, 5), n)]
-    shapes += [(recorded, n), (recorded, 7, n), (fired,), (fired,)]
-    found, at = [], 0
-    for shape in shapes:
-        end = at + math.prod(shape)
-        found.append(rest[at:end].reshape(shape))
-        at = end
-    found[-1] = found[-1].astype(np.int64)
-    return tuple(found) if save else (t, u, *found)
+    rows, steps, fired = counts[[ROWS, STORED, LOGGED]].tolist()
+    save, dense, record, degree = options[[SAVE_STEPS, KEEP_DENSE, RECORD, DEGREE]].tolist()
+    at = 0
+
+    def take(*shape: int) -> Floats:
+        nonlocal at
+        size = math.prod(shape)
+        if size == 0:
+            return np.empty(shape)
+        at += size
+        part: Floats = rest[at - size : at]
+        return part if len(shape) == 1 else part.reshape(shape)
+
+    if save:
+        t, u = take(rows), take(rows, n)
+    s, starts, lengths = take(rows, n * m), take(steps), take(steps)
+    polys = take(steps if dense else 0, max(degree + 1, 5), n)
+    recorded = steps if record else 0
+    record_u, record_k = take(recorded, n), take(recorded, 7, n)
+    event_t, event_k = take(fired), take(fired)
+    return t, u, s, starts, lengths, polys, record_u, record_k, event_t, event_k.astype(np.int64)
 
 
 def _info(event: EventInfo, first_mode: int) -> tuple[int, int]:
