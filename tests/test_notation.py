@@ -39,6 +39,14 @@ SAME = {  # as printed -> as the language prints it
         "x'' = λ*x; y'' = λ*y - g; 0 = x^2 + y^2 - L^2; param g = 9.81, L = 1",
     ),
     "of an argument": ("x' = f(x); f(s) = s² + 1", "x' = f(x); f(s) = s^2 + 1"),
+    "bars behind words": (
+        "x' = if |x| < 1 and |y| > 2 then |x| else -|y|; y' = 0; when |x| > 5: y = |x|",
+        "x' = if abs(x) < 1 and abs(y) > 2 then abs(x) else -abs(y); y' = 0; when abs(x) > 5: y = abs(x)",
+    ),
+    "products in a macro": (
+        "f = @ode_def begin\n dx = -exp(-t)sin(x) + 1/(a+b)x^2\n dy = 2(a+b)y\nend a b",
+        "x' = -exp(-t)*sin(x) + 1/((a + b)*x^2); y' = 2*((a + b)*y); param a, b",
+    ),
     "bars": (
         "x' = 3|x + 1| - |x - |x|| + 2*||x| - 1|",
         "x' = 3*abs(x + 1) - abs(x - abs(x)) + 2*abs(abs(x) - 1)",

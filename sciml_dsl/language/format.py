@@ -22,8 +22,8 @@ from .tokens import CLOSING, OPENING, OPERAND_END, Token
 INDENT = "  "  # of the lines of an @ode_def
 CONTINUED = "    "  # of the further lines of a statement
 _TIGHT = frozenset({"TIMES", "DIVIDE", "POW", "FATARROW", "EQUALS"})
-_GLUED_AFTER = _TIGHT | {"_LPAR", "_LSQB", "_ROOT", "CBRT", "COEFFICIENT", "_DOTS"}
-_GLUED_BEFORE = _TIGHT | {"_RPAR", "_RSQB", "_COMMA", "_ALSO", "_DOTS", "PRIME"}
+_GLUED_AFTER = _TIGHT | {"_LPAR", "_LSQB", "_ROOT", "CBRT", "COEFFICIENT", "_GLUED", "_DOTS"}
+_GLUED_BEFORE = _TIGHT | {"_GLUED", "_RPAR", "_RSQB", "_COMMA", "_ALSO", "_DOTS", "PRIME"}
 _SIGNS = frozenset({"PLUS", "MINUS"})
 _ENDS_RANGE = frozenset({"_ALSO", "_COMMA", "_FOR", "_COLON"})
 _CLOSING_LINE = CLOSING | {"BEGIN"}  # tokens that, first in their line, stand where the statement began

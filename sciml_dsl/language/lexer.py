@@ -19,7 +19,7 @@ from itertools import accumulate
 from .ast import Span
 from .complaint import Complaint, order_too_high
 from .keywords import mark_statement, next_equation, reserved_statement
-from .names import MAX_ORDER, PRIMES, RESERVED_WORDS, normalise, split_dots, split_primes
+from .names import BUILTINS, MAX_ORDER, PRIMES, RESERVED_WORDS, normalise, split_dots, split_primes
 from .superscripts import PATTERN, digits
 from .tokens import OPERAND_END, Token
 
@@ -46,6 +46,7 @@ _WAYS = {
     "WS": _SKIPPED, "COMMENT": _SKIPPED, "NAME": _NAME, "_LPAR": _OPEN, "_RPAR": _CLOSE,
 }
 """What is done with a piece of text, by its kind: most need no more than to become a token."""
+_BEFORE_OPERANDS = frozenset("when at every from until if then else and or not".split())
 _JULIA_ONLY = {"&&": "AND", "||": "OR", "!": "NOT", "//": "DIVIDE"}
 _DOTTED = ("*", "/", "^", "+", "-")
 _BANG = re.compile(r"!\s*=\s*@ode_def")
@@ -217,6 +218,9 @@ class _Lexer:
             self.close(token)
         if last is not None and last.type == "NUMBER" and last.end == token.start:
             self.adjacent(last, token)
+        behind = last is not None and last.type == "_RPAR" and last.end == token.start
+        if behind and kind == "NAME" and self.place == "block":  # Julia's (a + b)x and exp(-t)sin(t)
+            tokens.append(Token("_GLUED", "", token.start, token.start))
         if kind == "NAME":
             if self.place == "header":
                 kind = token.type = self.header_word(token)
@@ -338,6 +342,13 @@ class _Lexer:
             elif before.type in ("DIVIDE", "POW"):
                 other = "(...)" if token.type == "_LPAR" else token.value
                 sign = before.value
+                called = self.tokens[-3].value if len(self.tokens) > 2 else ""
+                if sign == "^" and token.type == "_LPAR" and called in BUILTINS:
+                    raise Complaint(
+                        f"`{called}^{number.value}(` is no power of a function here",
+                        Span(self.tokens[-3].start, token.end),
+                        f"write {called}(...)^{number.value}",
+                    )
                 raise Complaint(
                     f"`{before.value}{number.value}{token.value}` can be read in two ways",
                     Span(before.start, token.end),
@@ -392,7 +403,8 @@ class _Lexer:
             token.type = "_RPAR"
             self.tokens.append(token)
             return
-        if self.place != "native" or (operand and self.tokens[-1].type != "NUMBER"):
+        operand = operand and self.tokens[-1].type != "NUMBER" and self.tokens[-1].value not in _BEFORE_OPERANDS
+        if self.place != "native" or operand:
             self.bad(token)
         self.add(Token("NAME", "abs", token.start, token.start))
         self.add(token)

@@ -97,6 +97,11 @@ class Builder:
         token, right = children
         return Binary("*", Num(value(token), token.span), right, Span(token.start, right.span.end))
 
+    def glued(self, children: list[Any]) -> Expr:
+        """`exp(-t)x` in a macro, which binds like `2x`."""
+        left, right = children
+        return Binary("*", left, right, _between(left, right))
+
     def stiff(self, children: list[Any]) -> Expr:
         """`@stiff term`"""
         token, arg = children
