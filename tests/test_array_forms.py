@@ -190,3 +190,32 @@ def test_sums_with_a_step(first, length, step, values):
     for target in ("python", "numpy"):
         module = load(m.code(target), target)
         assert float(np.asarray(module.observables(0.0, u, []))[-1]) == pytest.approx(wanted, rel=1e-12, abs=1e-12)
+
+
+# ------------------------------------------------------------ initial values as lists
+
+
+def test_initial_values_in_a_list():
+    m = sd.model("u[i]' = -u[i] for i in 0..2; u(0) = [1, 2*a, 3]; param a = 2")
+    assert m.solve((0, 1), rtol=1e-9).u[-1] == pytest.approx(np.exp(-1) * np.array([1.0, 4.0, 3.0]), rel=1e-7)
+    assert m == sd.model("u[i]' = -u[i] for i in 0..2; u[0](0) = 1; u[1](0) = 2*a; u[2](0) = 3; param a = 2")
+    assert sd.model(m.code("sciml")) == m
+    two = sd.model("w[i,j]'' = -w[i,j] for i in 1..2, j in 1..2; w(0) = [[1, 2], [3, 4]]; w'(0) = [[0, 0], [0, 5]]")
+    assert two.solve((0, 0)).u[0].tolist() == [1.0, 2.0, 3.0, 4.0, 0.0, 0.0, 0.0, 5.0]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("u(0) = [1, 2]", "the list has 2 values, and `u` has 3 elements"),
+        ("u(0) = [[1, 2], [3]]", "rows of different lengths"),
+        ("u(0) = []", "this list is empty"),
+        ("u(0) = [1, 2, 3]; u[2](0) = 4", r"`u\[2\]` is given twice"),
+        ("x' = 1; x(0) = [1, 2]", "`x` is one number"),
+        ("x' = [1, 2]", "a list has no meaning here"),
+        ("u(0) = [1, 2, q]", "`q` is not defined"),
+    ],
+)
+def test_lists_that_do_not_fit(text, words):
+    with pytest.raises(sd.ModelError, match=words):
+        sd.model("u[i]' = -u[i] for i in 1..3; " + text)

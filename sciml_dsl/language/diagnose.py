@@ -349,7 +349,7 @@ def _literal(p: _Place) -> Complaint | None:
         return Complaint(
             "a list has no meaning here",
             p.token.span,
-            "lists are the values of arrays of numbers: param k = [1, 2, 3], const w = [1, 2]; elements are u[i]",
+            "lists are the values of arrays: param k = [1, 2, 3], const w = [1, 2], u(0) = [1, 2]; elements are u[i]",
         )
     if p.token.type == "_LBRACE":
         return Complaint(

@@ -137,13 +137,14 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class Initial:
-    """`x(0) = 0.44`, `θ'(0) = 0` (the name then ends in a prime)."""
+    """`x(0) = 0.44`, `θ'(0) = 0` (the name then ends in a prime); `values`, of `u(0) = [1, 2]`, in place of `expr`."""
 
     name: Name
     expr: Expr
     span: Span
     subscripts: tuple[Expr, ...] = ()
     ranges: tuple[Bound, ...] = ()
+    values: Values | None = None
 
 
 @dataclass(frozen=True, slots=True)

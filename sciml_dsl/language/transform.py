@@ -8,6 +8,7 @@ recursion and no parse tree.  The left side of `=` is told apart in `sides`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from .ast import REDUCTIONS, Binary, Bound, Call, Expr, IfElse, Index, Name, Num, Reduce, Span, Unary, names
@@ -21,6 +22,7 @@ from .syntax import (
     Derivative,
     Event,
     Function,
+    Initial,
     Input,
     ModelName,
     Network,
@@ -276,6 +278,19 @@ class Builder:
     def equation(self, children: list[Any]) -> Statement:
         targets, expr, ranges = children
         return equation(targets, expr, ranges or ())
+
+    def listed(self, children: list[Any]) -> Statement:
+        """`u(0) = [1, 2, 3]`"""
+        targets, values = children
+        said = equation(targets, Num(0.0, values.span), ()) if len(targets) == 1 else None
+        if not isinstance(said, Initial) or said.subscripts:
+            raise Complaint(
+                "a list has no meaning here",
+                Span(values.span.start, values.span.start + 1),
+                "lists are the values of arrays: param k = [1, 2, 3], const w = [1, 2], u(0) = [1, 2]; "
+                "elements are u[i]",
+            )
+        return replace(said, values=values)
 
     def initial_element(self, children: list[Any]) -> Statement:
         """`u[i](0) = expr for i in 1..N`"""

@@ -7,6 +7,7 @@ and `parameters` give what the spec holds.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -15,6 +16,7 @@ from ..errors import NameModelError
 from ..language import syntax
 from ..language.ast import Bound, Expr, Index, Name, Span
 from ..language.complaint import Complaint
+from .array_values import number
 from .arrays import (
     Bounds,
     Cover,
@@ -29,7 +31,7 @@ from .arrays import (
     spread,
 )
 from .expanded import Definitions, Expanded
-from .parameter_arrays import ParameterArray
+from .parameter_arrays import ParameterArray, by, list_shape
 from .scope import Scope
 from .spec import Array, Block, Definition, ModelSpec, Parameter
 from .subscripts import NOWHERE, box
@@ -196,8 +198,9 @@ class ArrayStatements:
                 statements = sorted([whole[array.name], *statements], key=lambda s: s.span.start)
             cover = Cover(array.name, array.bounds, self.constants)
             for s in statements:
-                block = self.scope.problems.attempt(self._initial, array, s, cover, taken, check)
-                found += [] if block is None else [block]
+                for one in self.scope.problems.attempt(_each, array, s) or ():
+                    block = self.scope.problems.attempt(self._initial, array, one, cover, taken, check)
+                    found += [] if block is None else [block]
         return found
 
     def _initial(
@@ -335,3 +338,26 @@ class ArrayStatements:
 def as_parameter(s: syntax.Constant) -> syntax.Parameter:
     """An array of constants, said as one of parameters: the values are computed alike."""
     return syntax.Parameter(s.name, s.value, None, None, False, s.span, subscripts=s.subscripts, ranges=s.ranges)
+
+
+def _each(array: Gathered, s: syntax.Initial) -> list[syntax.Initial]:
+    """An initial value; a list of them, `u(0) = [1, 2, 3]`, element by element."""
+    if s.values is None:
+        return [s]
+    shape = tuple(last - first + 1 for first, last in array.bounds)
+    given = list_shape(s.values)
+    if given != shape:
+        raise Complaint(
+            f"the list has {by(given)} values, and `{array.name}` has {by(shape)} elements",
+            s.values.span,
+            f"its elements are {box(array.name, array.bounds)}",
+        )
+    level: list[Expr | syntax.Values] = [s.values]
+    for _ in shape:
+        level = [item for values in level if isinstance(values, syntax.Values) for item in values.items]
+    points = itertools.product(*(range(first, last + 1) for first, last in array.bounds))
+    return [
+        syntax.Initial(s.name, item, item.span or s.span, tuple(number(float(k)) for k in point))
+        for item, point in zip(level, points, strict=True)
+        if not isinstance(item, syntax.Values)
+    ]

@@ -97,7 +97,7 @@ class ParameterArray:
         span = s.name.span or NOWHERE
         shape = None
         if isinstance(s.default, syntax.Values):
-            shape = _shape(s.default)
+            shape = list_shape(s.default)
             if s.ranges or (s.subscripts and not _stretched(s)):
                 raise Complaint(
                     "a list gives the values of a whole array",
@@ -138,7 +138,7 @@ class ParameterArray:
         if shape is not None and shape != sizes:
             assert isinstance(s.default, syntax.Values)
             raise Complaint(
-                f"the list has {_by(shape)} values, and `{self.name}` has {_by(sizes)} elements",
+                f"the list has {by(shape)} values, and `{self.name}` has {by(sizes)} elements",
                 s.default.span,
                 None,
                 ModelError,
@@ -277,7 +277,7 @@ def _box(bounds: Bounds, s: syntax.Parameter) -> Said:
     return Said(tuple(Name(r.name) for r in ranges), (), Num(0.0), s.span, ranges)
 
 
-def _shape(values: syntax.Values) -> tuple[int, ...]:
+def list_shape(values: syntax.Values) -> tuple[int, ...]:
     """Numbers of items along each dimension of a nested list; refuses ragged ones."""
     shape: list[int] = []
     level: list[syntax.Values] = [values]
@@ -298,7 +298,7 @@ def _shape(values: syntax.Values) -> tuple[int, ...]:
         level = [item for v in level for item in v.items if isinstance(item, syntax.Values)]
 
 
-def _by(shape: tuple[int, ...]) -> str:
+def by(shape: tuple[int, ...]) -> str:
     return " x ".join(map(str, shape))
 
 

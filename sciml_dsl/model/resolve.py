@@ -615,6 +615,9 @@ class _Resolver:
         if name in self.problems.unclear:
             return
         if self.scope.kinds.get(name) == "state":
+            if statement.values is not None and name not in self.scope.arrays:
+                message = f"`{name}` is one number, and this is a list"
+                raise Complaint(message, statement.values.span, f"write {name}(0) = 1, or equations for {name}[i]")
             if element and name not in self.scope.arrays:
                 raise self.arrays.no_array(name, statement)
             return
