@@ -344,7 +344,7 @@ def test_what_does_not_fit_is_said(decay, arguments, kind, words):
         ({"rtol": -1.0}, "rtol"),
         ({"saveat": [3.0]}, "outside the time span"),
         ({"sensitivities": True}, "no sensitivities"),
-        ({"stepsize": 0.1}, "no option `stepsize`"),
+        ({"stepsize": 0.1}, "no argument `stepsize`"),
     ],
 )
 def test_wrong_options_are_said_before_any_work(decay, options, words):

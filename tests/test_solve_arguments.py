@@ -65,6 +65,15 @@ def test_every_wrong_argument_is_named(decay, options, words):
         decay.solve((0, 1), **options)
 
 
+@pytest.mark.parametrize(
+    ("name", "words"), [("reltol", "write rtol="), ("t_eval", "write saveat="), ("max_step", "write dtmax="),
+    ("tstop", "did you mean `tstops`"), ("colour", "it takes tspan, u0, p, ")],
+)  # fmt: skip
+def test_unknown_arguments_lead_to_the_one_that_was_meant(decay, name, words):
+    with pytest.raises(InputError, match=f"solve has no argument `{name}`(.|\n)*{words}"):
+        decay.solve((0, 1), **{name: 1e-3})
+
+
 def test_saveat_of_a_span_that_runs_backwards_is_told_to_turn_round(decay):
     with pytest.raises(InputError, match=r"saveat\[::-1\]"):
         decay.solve((1, 0), saveat=[0, 0.5, 1])
@@ -157,7 +166,7 @@ def test_trajectories_with_numbers_that_are_none_fail_alone(decay):
     ("options", "words"),
     [
         ({"p": {}}, r"m\.ensemble\(p=\.\.\.\)"),
-        ({"max_step": 3}, "did you mean `max_steps`"),
+        ({"max_step": 3}, "write dtmax="),
         ({"dt": 0.1}, "chooses its steps"),
         ({"rtol": "a"}, "rtol"),
         ({"dtmax": "a"}, "dtmax"),

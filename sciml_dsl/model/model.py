@@ -296,7 +296,13 @@ class Model:
         `d_discontinuities`, `positive`, `controller`, `progress`, `dtype`, `sensitivities`, `weights`,
         `linear_solver`, `inputs`, `initialization`.  Returns a `Solution`.
         """
-        return _solver()(self, tspan, u0, p, method, rtol, atol, saveat, **options)
+        try:
+            return _solver()(self, tspan, u0, p, method, rtol, atol, saveat, **options)
+        except TypeError:
+            from ..solve.options import arguments, check_names
+
+            check_names(options, arguments(_solver()), "solve")
+            raise
 
     def ensemble(self, u0: Any = None, p: Any = None, **options: Any) -> Ensemble:
         """Many trajectories of this model at once; see `sciml_dsl.solve.ensemble.Ensemble`.

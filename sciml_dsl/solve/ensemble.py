@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, SolveInterrupted, UnknownNameError, suggest
+from ..errors import InputError, SolveInterrupted, UnknownNameError
 from ..model.array_values import columns_by_element
 from .api import solve
 from .batch import Batch, integrate_into
@@ -25,8 +25,8 @@ from .ensemble_solution import EnsembleSolution
 from .integrate import Integrator
 from .lanes import Lanes, lanes
 from .methods.registry import SUNDIALS, is_fixed
+from .options import check_names, ordered, output_times, precision, steps, time_span, tolerances
 from .options import number as checked_number
-from .options import ordered, output_times, precision, steps, time_span, tolerances
 from .prepare import Prepared, prepared, unknown
 from .samples import Given, common_size, draw, read
 from .sharing import Progress, Telling, Work, over_executor, over_threads
@@ -390,9 +390,8 @@ def _check_names(options: Mapping[str, Any]) -> None:
                 raise InputError("an ensemble has no sensitivities; solve its trajectories one by one for them")
         elif name in ("u0", "p", "weights", "inputs"):
             raise InputError(f"{name} belongs to the ensemble: m.ensemble({name}=...).solve(...)")
-        elif name not in _OPTIONS:
-            hint = suggest(name, _OPTIONS) or "it takes " + ", ".join(_OPTIONS)
-            raise InputError(f"an ensemble's solve has no option `{name}`; {hint}")
+        else:
+            check_names((name,), _OPTIONS, "the solve of an ensemble")
 
 
 def _check_size(size: int, numbers: int, what: str) -> None:

@@ -6,14 +6,15 @@ an `InputError` that names the argument, what it was and what it should be.
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
+from ..errors import InputError, suggest
 from .integrate import EMPTY, vector
 from .observe import in_order
 
@@ -35,6 +36,29 @@ class Asked(NamedTuple):
     rtol: float | Floats = 1e-6
     atol: float | Floats = 1e-9
     dtmin: float = 0.0
+
+
+_ELSEWHERE = {
+    "reltol": "rtol", "abstol": "atol", "tol": "rtol", "t_eval": "saveat", "save_at": "saveat", "ts": "saveat",
+    "max_step": "dtmax", "hmax": "dtmax", "first_step": "dt0", "h0": "dt0", "tcrit": "tstops", "maxiters": "max_steps",
+    "nsteps": "max_steps", "mxstep": "max_steps", "solver": "method", "alg": "method", "params": "p",
+    "parameters": "p", "y0": "u0", "x0": "u0", "initial": "u0",
+}  # fmt: skip
+"""What other packages call an argument of `solve`."""
+
+
+def arguments(function: Callable[..., Any]) -> tuple[str, ...]:
+    """Names of what a function takes by keyword, but for its first argument."""
+    return tuple(inspect.signature(function).parameters)[1:]
+
+
+def check_names(given: Iterable[str], known: Sequence[str], what: str) -> None:
+    """Raise `InputError` for a keyword that `what` does not have, with the one that was meant."""
+    for name in given:
+        if name not in known:
+            near = _ELSEWHERE.get(name.lower())
+            hint = f"write {near}=" if near in known else suggest(name, known) or "it takes " + ", ".join(known)
+            raise InputError(f"{what} has no argument `{name}`; {hint}")
 
 
 def time_span(given: Any) -> tuple[float, float]:
