@@ -124,28 +124,33 @@ class Builder:
         """The node of `expr`; `local` holds the arguments of an inlined function."""
         local = local or {}
 
-        g, known = self.graph, self.names
+        known = self.names
 
         def combine(node: ast.Expr, parts: list[int]) -> int:
             if isinstance(node, ast.Name):
                 return local[node.name] if node.name in local else known[node.name]
-            if isinstance(node, ast.Binary):
-                if node.op == "/":
-                    limit = self.removable.divide(*parts)
-                    if limit is not None:
-                        self.repaired[id(node)] = node
-                        return limit
-                return g.call(BINARY[node.op], *parts)
-            if isinstance(node, ast.Num):
-                return g.const(node.value)
-            if isinstance(node, ast.Unary):
-                return g.call("neg" if node.op == "-" else "not", *parts)
-            if isinstance(node, ast.IfElse):
-                return g.select(*parts)
-            assert isinstance(node, ast.Call), "arrays are written out before"
-            return self._call(node, parts)
+            if isinstance(node, ast.Call):
+                return self._call(node, parts)
+            return self._operation(node, parts)
 
         return ast.fold(expr, combine)
+
+    def _operation(self, node: ast.Expr, parts: list[int]) -> int:
+        """The node of a number, or of an operation on what `parts` are."""
+        g = self.graph
+        if isinstance(node, ast.Binary):
+            if node.op == "/":
+                limit = self.removable.divide(*parts)
+                if limit is not None:
+                    self.repaired[id(node)] = node
+                    return limit
+            return g.call(BINARY[node.op], *parts)
+        if isinstance(node, ast.Num):
+            return g.const(node.value)
+        if isinstance(node, ast.Unary):
+            return g.call("neg" if node.op == "-" else "not", *parts)
+        assert isinstance(node, ast.IfElse), "arrays are written out before"
+        return g.select(*parts)
 
     def _call(self, node: ast.Call, parts: list[int]) -> int:
         g = self.graph

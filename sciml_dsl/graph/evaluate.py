@@ -12,6 +12,14 @@ from .graph import Graph
 from .ops import EVALUATE, evaluate
 
 
+def operation(op: str, args: Sequence[float]) -> float:
+    """The number of an operation of `EVALUATE` at numbers; NaN where one is NaN or there is no finite value."""
+    if op == "select":
+        return args[1] if args[0] != 0.0 else args[2]
+    value = None if any(math.isnan(a) for a in args) else evaluate(op, *args)
+    return math.nan if value is None else value
+
+
 def values(graph: Graph, nodes: Sequence[int], t: float, u: Sequence[float], p: Sequence[float]) -> list[float]:
     """The numbers `nodes` have at (t, u, p); NaN where a number is missing or there is no finite value.
 
@@ -32,14 +40,7 @@ def values(graph: Graph, nodes: Sequence[int], t: float, u: Sequence[float], p: 
             assert isinstance(data, int)
             found[node] = float(given[data]) if data < len(given) else math.nan
         elif op in EVALUATE:
-            args = [found[a] for a in graph.args[node]]
-            if op == "select":
-                found[node] = args[1] if args[0] != 0.0 else args[2]
-            elif any(math.isnan(a) for a in args):
-                found[node] = math.nan
-            else:
-                value = evaluate(op, *args)
-                found[node] = math.nan if value is None else value
+            found[node] = operation(op, [found[a] for a in graph.args[node]])
         else:
             found[node] = math.nan
     return [found[node] for node in nodes]

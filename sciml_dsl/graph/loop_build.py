@@ -16,7 +16,7 @@ from ..errors import UnsupportedError
 from ..language import ast
 from ..model.spec import Array, Block, Event, ModelSpec
 from . import integers
-from .build import BINARY, Builder
+from .build import Builder
 from .graph import Graph
 from .integers import Affine, LoopIndex, whole
 from .loops import LoopEvent, LoopSystem, Nest
@@ -201,29 +201,17 @@ class LoopBuilder(Builder):
         known = whole_names or {}
 
         def combine(node: ast.Expr, parts: list[int]) -> int:
-            g = self.graph
-            if isinstance(node, ast.Num):
-                return g.const(node.value)
             if isinstance(node, ast.Name):
                 if node.name in local:
                     return local[node.name]
-                return g.whole(known[node.name]) if node.name in known else self.name(node.name)
+                return self.graph.whole(known[node.name]) if node.name in known else self.name(node.name)
             if isinstance(node, ast.Index):
                 return self.element(node, known)
             if isinstance(node, ast.Reduce):
                 return self._reduction(node, node.ranges, local, known)
-            if isinstance(node, ast.Binary):
-                if node.op == "/":
-                    limit = self.removable.divide(*parts)
-                    if limit is not None:
-                        self.repaired[id(node)] = node
-                        return limit
-                return g.call(BINARY[node.op], *parts)
-            if isinstance(node, ast.Unary):
-                return g.call("neg" if node.op == "-" else "not", *parts)
-            if isinstance(node, ast.IfElse):
-                return g.select(*parts)
-            return self._inlined_call(node, parts, known)
+            if isinstance(node, ast.Call):
+                return self._inlined_call(node, parts, known)
+            return self._operation(node, parts)
 
         return _fold(expr, combine)
 

@@ -18,8 +18,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from .compose import rebuilt
+from .evaluate import operation
 from .graph import Graph
-from .ops import EVALUATE, LEAVES, evaluate
+from .ops import EVALUATE, LEAVES
 from .system import EventNodes, System
 
 ORDERS = frozenset({"lt", "le", "gt", "ge"})
@@ -330,12 +331,5 @@ def _values(graph: Graph, nodes: Sequence[int], given: dict[int, float]) -> dict
         elif op not in EVALUATE:
             found[node] = math.nan
         else:
-            args = [found[a] for a in graph.args[node]]
-            if op == "select":
-                found[node] = args[1] if args[0] != 0.0 else args[2]
-            elif any(math.isnan(a) for a in args):
-                found[node] = math.nan
-            else:
-                value = evaluate(op, *args)
-                found[node] = math.nan if value is None else value
+            found[node] = operation(op, [found[a] for a in graph.args[node]])
     return found
