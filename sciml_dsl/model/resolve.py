@@ -8,7 +8,6 @@ inputs pass the same checks.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -19,22 +18,25 @@ from typing import TypeVar
 from ..collector import uncollected
 from ..errors import ModelError, NameModelError, UnsupportedError
 from ..language import syntax
-from ..language.ast import Binary, Bound, Call, Expr, Index, Name, Num, Span, Unary, names, postorder
+from ..language.ast import Bound, Call, Expr, Index, Name, Num, Span, names, postorder
 from ..language.complaint import Complaint
-from ..language.names import BUILTINS, PRIMES, STIFF, TIME, split_primes
+from ..language.names import BUILTINS, PRIMES, TIME, split_primes
 from .algebraic import count, unknowns
 from .algebraic_arrays import pair
 from .array_statements import ArrayStatements
 from .arrays import Gathered, Ranges, Said, element_name, loops_of
 from .constants import evaluate
+from .declared import constant_item, measured, parameter
 from .dependencies import calls, free_names, order, size, written_out_size
+from .event_statements import EventStatements
 from .expanded import MAX_WRITTEN, written_out
 from .implicit import held, highest_derivatives, settle, substituted
+from .marks import unmarked
 from .networks import declare
 from .notation import defined, needs_rewriting, plain
 from .problems import NOWHERE, Enough, Problems
 from .scope import Scope
-from .spec import Block, Constant, Definition, Event, Function, Input, ModelSpec, Parameter
+from .spec import Block, Constant, Definition, Function, ModelSpec, Parameter
 from .starting import with_starts
 from .steps import Steps, has_steps, plain_constants
 from .subscripts import evaluate as whole
@@ -127,7 +129,7 @@ class _Resolver:
         kinds = self.scope.described()
         constants = self.with_elements(constants, kinds)
         parameters = self.parameter_items(constants, kinds)
-        inputs = self.attempted(self.inputs.values(), lambda statement: self.input(statement, constants, kinds))
+        inputs = self.attempted(self.inputs.values(), lambda statement: measured(statement, constants, kinds))
         self.attempt(self.check_recursion)
 
         def check(expr: Expr, local: Sequence[str] = ()) -> Expr:
@@ -140,7 +142,10 @@ class _Resolver:
             Function(name, self.scope.functions[name], check(f.body, self.scope.functions[name]))
             for name, f in self.functions.items()
         )
-        events = tuple(self.attempted(self.events, self.event))
+        reader = EventStatements(
+            self.scope, self.problems, self.arrays, self.unknown, self.fixed, self._constant, self._value
+        )
+        events = tuple(self.attempted(self.events, reader.read))
         self.attempt(self.check_definitions)
         if not self.problems.found:
             self.check_size([*derivatives.values(), *(d.expr for d in definitions.values()), *(b.expr for b in blocks)])
@@ -500,7 +505,7 @@ class _Resolver:
         values: dict[str, dict[str, float]] = {}
         for name in sequence:
             if name in self.scope.arrays:
-                scalar = partial(self.constant_item, known=known, kinds=kinds)
+                scalar = partial(constant_item, known=known, kinds=kinds)
                 items = self.attempt(self.arrays.parameter_items, name, kinds, scalar) or []
                 values[name] = {item.name: item.default for item in items if item.default is not None}
                 known |= values[name]
@@ -510,89 +515,16 @@ class _Resolver:
                 found |= values[name] if name in values else {name: constants[name]} if name in constants else {}
         return found
 
-    def constant_item(self, p: syntax.Parameter, known: dict[str, float], kinds: dict[str, str]) -> Parameter:
-        """One element of an array of constants."""
-        assert p.default is not None and not isinstance(p.default, syntax.Values)
-        return Parameter(p.name.name, evaluate(p.default, known, f"the constant `{p.name.name}`", kinds))
-
     def parameter_items(self, constants: dict[str, float], kinds: dict[str, str]) -> tuple[Parameter, ...]:
         found: list[Parameter] = []
         for name in [name for name, kind in self.scope.kinds.items() if kind == "parameter"]:
             if name in self.parameters:
-                one = self.attempt(self.parameter, self.parameters[name], constants, kinds)
+                one = self.attempt(parameter, self.parameters[name], constants, kinds)
                 found += [] if one is None else [one]
             elif name in self.scope.arrays:
-                scalar = partial(self.parameter, constants=constants, kinds=kinds)
+                scalar = partial(parameter, constants=constants, kinds=kinds)
                 found += self.attempt(self.arrays.parameter_items, name, kinds, scalar) or []
         return tuple(found)
-
-    def parameter(self, p: syntax.Parameter, constants: dict[str, float], kinds: dict[str, str]) -> Parameter:
-        name = p.name.name
-        assert not isinstance(p.default, syntax.Values)
-
-        def number(expr: Expr | None, what: str, missing: float) -> float:
-            if expr is None:
-                return missing
-            return evaluate(expr, constants, f"the {what} of `{name}`", kinds, infinite=what != "default")
-
-        default = None if p.default is None else number(p.default, "default", 0.0)
-        lower = number(p.lower, "lower bound", 0.0 if p.log else -math.inf)
-        upper = number(p.upper, "upper bound", math.inf)
-        place = (p.lower.span if p.lower is not None else None) or p.name.span or NOWHERE
-        if not lower < upper:
-            raise Complaint(
-                f"the bounds of `{name}` leave nothing between them: [{lower!r}, {upper!r}]",
-                place,
-                "the lower bound comes first",
-                ModelError,
-            )
-        if p.log and lower < 0.0:
-            raise Complaint(
-                f"`{name}` is on a logarithmic scale, so it must be positive",
-                place,
-                "give positive bounds, in [1e-3, 10] log, or leave `log` out",
-                ModelError,
-            )
-        if default is not None:
-            where = (p.default.span if p.default is not None else None) or NOWHERE
-            if default <= 0 and p.log and p.lower is None:
-                raise Complaint(
-                    f"the default {default!r} of `{name}` is not positive, and `log` means that it is",
-                    where,
-                    "write a positive default, or leave `log` out",
-                    ModelError,
-                )
-            if not lower <= default <= upper:
-                raise Complaint(
-                    f"the default {default!r} of `{name}` is outside its bounds [{lower!r}, {upper!r}]",
-                    where,
-                    None,
-                    ModelError,
-                )
-            if p.log and default <= 0.0:
-                raise Complaint(
-                    f"`{name}` is on a logarithmic scale, so its default must be positive", where, None, ModelError
-                )
-        return Parameter(name, default, lower, upper, p.log)
-
-    def input(self, statement: syntax.Input, constants: dict[str, float], kinds: dict[str, str]) -> Input:
-        name = statement.name.name
-        data = None
-        if statement.rows is not None:
-            times, values = (
-                tuple(evaluate(row[k], constants, f"a {what} of `{name}`", kinds) for row in statement.rows)
-                for k, what in enumerate(("time", "value"))
-            )
-            for row, (before, after) in zip(statement.rows[1:], pairwise(times), strict=True):
-                if not before < after:
-                    message = f"the times of `{name}` must increase, and {after:g} follows {before:g}"
-                    raise Complaint(message, row[0].span or NOWHERE, "one row for each time, in order", ModelError)
-            if len(times) == 1 and statement.interpolation != "constant" and not statement.hold:
-                message = f"one row is no table for `{name}`"
-                hint = f"give two rows, or write `input {name} = [...] constant`"
-                raise Complaint(message, statement.span, hint, ModelError)
-            data = (times, values)
-        return Input(name, statement.interpolation or "linear", statement.hold, statement.column, data)
 
     # ------------------------------------------------------------ initial values and events
 
@@ -688,96 +620,6 @@ class _Resolver:
     def _value(self, expr: Expr) -> float:
         return evaluate(expr, self.constant_values(), "the period of `every`", self.scope.described())
 
-    def event(self, event: syntax.Event) -> Event:
-        for part in (event.subject, *(assignment.expr for assignment in event.assignments)):
-            unmarked(part, "an event")
-        if event.kind == "when":
-            condition, time, period, start, stop = self.condition(event.subject), None, None, None, None
-        else:
-            written = event.subject
-            if event.kind == "at" and isinstance(written, Binary) and written.op == "==" and written.left == Name(TIME):
-                written = written.right  # at t == 5
-            subject = self.fixed(written, "the time of an event")
-            condition = None
-            time, period = (subject, None) if event.kind == "at" else (None, subject)
-            if period is not None and self._constant(period) and not self._value(period) > 0.0:
-                raise Complaint("the period of `every` must be positive", event.span, None, ModelError)
-            start = None if event.start is None else self.fixed(event.start, "the start of `every`")
-            endless = (
-                isinstance(event.stop, Name)
-                and event.stop.name in ("inf", "Inf")
-                and event.stop.name not in self.scope.kinds
-            )
-            stop = None if event.stop is None or endless else self.fixed(event.stop, "the end of `every`")
-        assignments: list[tuple[str, Expr]] = []
-        blocks: list[Block] = []
-        for assignment in event.assignments:
-            name, place = assignment.name.name, assignment.name.span or NOWHERE
-            if self.scope.kinds.get(name) != "state":
-                self.problems.report(self.not_a_state(name, place))
-                continue
-            if name in self.unknown:
-                self.problems.report(self.determined(name, place))
-                continue
-            if name in self.problems.unclear:
-                self.scope.check(assignment.expr, ranges=assignment.ranges)
-                continue
-            if assignment.subscripts or name in self.scope.arrays:
-                blocks.append(self.arrays.assignment(assignment, self.scope.check))
-                continue
-            if any(name == other for other, _ in assignments):
-                raise Complaint(
-                    f"`{name}` is assigned twice in one event", place, "put both changes in one", NameModelError
-                )
-            assignments.append((name, self.scope.check(assignment.expr)))
-        self.arrays.check_once(blocks, event.span)
-        changes = tuple(assignments)
-        return Event(event.kind, condition, time, period, start, stop, changes, event.terminate, tuple(blocks))
-
-    def not_a_state(self, name: str, place: Span) -> Complaint:
-        states = [n for n, kind in self.scope.kinds.items() if kind == "state"]
-        if name in self.scope.kinds:
-            hint = f"events change states: {', '.join(states[:5])}"
-            if self.scope.kinds[name] == "parameter":
-                hint += f"; to change `{name}` make it a state, {name}' = 0"
-            return Complaint(
-                f"`{name}` is {self.scope.describe(name)}; an event cannot change it", place, hint, NameModelError
-            )
-        complaint = self.scope.undefined(name, place)
-        return Complaint(complaint.message, place, f"events change states: {', '.join(states[:5])}", NameModelError)
-
-    def determined(self, name: str, place: Span) -> Complaint:
-        free = [f"`{n}`" for n, kind in self.scope.kinds.items() if kind == "state" and n not in self.unknown]
-        changes = f"change a state it follows from ({', '.join(free[:5])}), or" if free else "change"
-        return Complaint(
-            f"`{name}` is what the algebraic equations determine at every moment; an event cannot change it",
-            place,
-            f"{changes} a state of its own that acts in them, such as k' = 0",
-            ModelError,
-        )
-
-    def condition(self, expr: Expr) -> Expr:
-        """A condition with a root: comparisons joined by `and`, `or`, `not`, or one `==`."""
-        checked = self.scope.check(expr)
-        if isinstance(checked, Binary) and checked.op == "==":
-            return checked
-        pending = [checked]
-        while pending:
-            node = pending.pop()
-            if isinstance(node, Binary) and node.op in ("and", "or"):
-                pending += [node.left, node.right]
-            elif isinstance(node, Unary) and node.op == "not":
-                pending.append(node.arg)
-            elif not (isinstance(node, Binary) and node.op in ("<", "<=", ">", ">=")):
-                span = node.span or NOWHERE
-                if isinstance(node, Binary) and node.op in ("==", "!="):
-                    message = f"`{node.op}` cannot start an event here: it changes at no moment or only for a moment"
-                    raise Complaint(message, span, "use `<` or `>`, or a single `==`", UnsupportedError)
-                raise Complaint(
-                    "`when` needs a condition that can turn true", span, "compare: when x < 0.1: ...", ModelError
-                )
-        return checked
-
     # ------------------------------------------------------------ cycles and sizes
 
     def check_definitions(self) -> None:
@@ -856,18 +698,6 @@ class _Resolver:
                 base = name[1:-2] if name.endswith("dt") and len(name) > 3 else name[1:]
                 return f"`{name} = ...` only defines a name; write {base}' = ... or d{base}/dt = ..."
         return "write x' = ... or dx/dt = ..."
-
-
-def unmarked(expr: Expr, what: str) -> None:
-    """Refuse `@stiff` where no derivative is made of the term."""
-    for node in postorder(expr):
-        if isinstance(node, Call) and node.func == STIFF:
-            raise Complaint(
-                f"`@stiff` has no effect in {what}",
-                Span(node.span.start, node.span.start + len(STIFF)) if node.span is not None else NOWHERE,
-                "it marks terms of equations: x' = a*x - @stiff(k*x^3)",
-                ModelError,
-            )
 
 
 def _primes(order: int) -> str:
